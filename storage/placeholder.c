@@ -1,0 +1,1 @@
+typedef int hm_placeholder;
