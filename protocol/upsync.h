@@ -1,0 +1,104 @@
+/* Decides when a node talks to its upstream, and how much at a time. No I/O: facts in,
+ * wishes out. What a request holds is the store's business (storage/upload.h).
+ *
+ *   IDLE    -> WAITING   a save, while linked
+ *   IDLE    -> TALKING   timer (the feed is asked for), link up, or told to sync now
+ *   WAITING -> TALKING   timer
+ *   TALKING -> TALKING   exchange over, more to send or to fetch
+ *   TALKING -> IDLE      exchange over, nothing left
+ *   TALKING -> WAITING   exchange over, saves came in between
+ *   TALKING -> BACKOFF   exchange failed
+ *   BACKOFF -> TALKING   timer, link up, or told to sync now
+ *   any     -> STOPPED
+ *
+ *   IDLE     the timer stands for the next look at the feed
+ *   WAITING  the timer stands for the saves that wait: 10 s after the last, at most 60
+ * s after the first TALKING  one exchange in flight, no timer BACKOFF  the timer stands
+ * for the next try; failures > 0 STOPPED  final
+ *
+ * While paused or without a link no timer starts an exchange: IDLE and BACKOFF then
+ * hold no timer, and only "sync now", resume or link up move on. The table in upsync.c
+ * enforces this list. Pure: not thread-safe, no allocation. */
+#ifndef HM_PROTOCOL_UPSYNC_H
+#define HM_PROTOCOL_UPSYNC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/backoff.h"
+
+enum {
+    HM_UPSYNC_SAVE_DELAY_MS = 10 * 1000,
+    HM_UPSYNC_SAVE_DELAY_MS_MAX = 60 * 1000,
+    HM_UPSYNC_FEED_MS = 15 * 60 * 1000, /* +- 20 % */
+    HM_UPSYNC_CHUNK_BYTES_MIN = 2 * 1024,
+    HM_UPSYNC_CHUNK_BYTES_FIRST = 8 * 1024,
+    HM_UPSYNC_CHUNK_BYTES_MAX = 1024 * 1024,
+    HM_UPSYNC_CHUNK_MS = 8 * 1000 /* a chunk should take about this long */
+};
+
+enum hm_upsync_state {
+    HM_UPSYNC_IDLE,
+    HM_UPSYNC_WAITING,
+    HM_UPSYNC_TALKING,
+    HM_UPSYNC_BACKOFF,
+    HM_UPSYNC_STOPPED
+};
+
+enum hm_upsync_event_type {
+    HM_UPSYNC_EV_START, /* once, first */
+    HM_UPSYNC_EV_SAVED, /* something new is to be sent */
+    HM_UPSYNC_EV_LINK_UP,
+    HM_UPSYNC_EV_LINK_DOWN,
+    HM_UPSYNC_EV_TIMER,
+    HM_UPSYNC_EV_EXCHANGED, /* the exchange in flight is over */
+    HM_UPSYNC_EV_NOW,       /* a person wants it now; also while paused */
+    HM_UPSYNC_EV_PAUSE,
+    HM_UPSYNC_EV_RESUME,
+    HM_UPSYNC_EV_STOP
+};
+
+struct hm_upsync_event {
+    enum hm_upsync_event_type type;
+    uint64_t now_ms; /* monotonic clock */
+    uint64_t random; /* fresh random bits */
+    /* HM_UPSYNC_EV_EXCHANGED only: */
+    int err;                 /* HM_OK, or why it failed */
+    bool more;               /* another exchange would move something */
+    uint64_t retry_after_ms; /* the server's wish, 0 for none */
+    uint64_t bytes;          /* sent and received */
+    uint64_t took_ms;        /* from the first byte sent to the last received */
+};
+
+/* What the caller must do, in this order. All zero: nothing. */
+struct hm_upsync_wishes {
+    bool cancel_exchange; /* no EXCHANGED follows */
+    bool start_exchange;  /* answer with EXCHANGED exactly once */
+    size_t chunk_bytes;   /* of the exchange: budget of each direction */
+    uint64_t timer_at_ms; /* replaces the former timer; 0: no timer */
+};
+
+struct hm_upsync {
+    enum hm_upsync_state state;
+    bool linked;
+    bool paused;
+    bool saved; /* a save came that no exchange has begun after */
+    uint64_t saved_first_at_ms;
+    uint64_t saved_last_at_ms;
+    uint64_t feed_at_ms; /* when the feed is asked for next */
+    uint64_t retry_at_ms;
+    size_t chunk_bytes;
+    struct hm_backoff backoff;
+    int last_err;
+};
+
+/* A machine that believes in a link until it hears otherwise. */
+void hm_upsync_init(struct hm_upsync *u, bool paused);
+/* Never fails: failures are events. *out_wishes is overwritten. */
+void hm_upsync_step(struct hm_upsync *u, const struct hm_upsync_event *event,
+                    struct hm_upsync_wishes *out_wishes);
+/* "idle", "waiting" ... Static. */
+const char *hm_upsync_state_name(enum hm_upsync_state state);
+
+#endif
