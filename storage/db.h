@@ -99,7 +99,8 @@ int64_t hm_db_changes(const struct hm_db *db);
  * After a failed statement go on only by hm_db_rollback() or hm_db_rollback_to():
  * PostgreSQL demands it, and code that works on one engine must work on the other. */
 
-/* A write transaction. Waits for other writers up to busy_timeout_ms. */
+/* A write transaction. Waits for other writers up to busy_timeout_ms. HM_DENIED on a
+ * read-only connection. */
 HM_MUST_USE int hm_db_begin(struct hm_db *db);
 
 /* A snapshot: until hm_db_rollback() or hm_db_commit() every statement sees the store
@@ -214,7 +215,8 @@ typedef bool (*hm_db_progress_fn)(uint64_t pages_done, uint64_t pages_total, voi
  * former one is replaced only then. progress may be NULL. No transaction may be open on
  * db (HM_INVALID).
  *
- * Errors: HM_CANCELED (progress said so); on every error path is as before. */
+ * Errors: HM_CANCELED (progress said so). After an error path is as before, or
+ * complete. */
 HM_MUST_USE int hm_db_backup(struct hm_db *db, const char *path,
                              hm_db_progress_fn progress, void *arg);
 

@@ -90,6 +90,11 @@ HM_MUST_USE int hm_schema_render_column(enum hm_engine engine, const char *table
  * at most HM_SCHEMA_NAME_BYTES_MAX, not a reserved word of any engine. */
 bool hm_schema_name_ok(const char *name);
 
+/* True for such a name, and for a default that means the same to every engine: an
+ * integer for a number, a text in single quotes without quotes or backslashes inside.
+ */
+bool hm_schema_column_ok(const struct hm_column *column);
+
 /* Check descriptions, together, in the order in which they are made:
  * names; no table or column twice; every key names columns of its table; a foreign key
  * names a primary or unique key of a table made before it or of its own; in a

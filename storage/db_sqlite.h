@@ -1,0 +1,40 @@
+/* What the files of the SQLite driver share; nobody else includes this.
+ *
+ * Blocking and threads: as db.h. */
+#ifndef HM_STORAGE_DB_SQLITE_H
+#define HM_STORAGE_DB_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "storage/db.h"
+
+enum { HM_DB_SQLITE_BUCKETS = 256 };
+
+enum hm_db_transaction { HM_DB_IDLE, HM_DB_READING, HM_DB_WRITING };
+
+struct hm_db {
+    sqlite3 *sqlite;
+    char *vfs; /* NULL: the default one */
+    enum hm_db_transaction transaction;
+    int lost; /* HM_OK, or why SQLite gave up the open transaction */
+    int savepoints;
+    struct hm_stmt *buckets[HM_DB_SQLITE_BUCKETS]; /* cached statements by text */
+    size_t statements;
+    char errmsg[256];
+};
+
+/* Map rc, the result of the last call on db->sqlite, keep its text, and note when
+ * SQLite has given up the transaction. HM_OK for SQLITE_OK, ROW and DONE. */
+HM_MUST_USE int hm_db_sqlite_err(struct hm_db *db, int rc);
+
+/* Keep text as the error text of db and return err. */
+int hm_db_sqlite_fail(struct hm_db *db, int err, const char *text);
+
+/* Whether sql may run now: the error of a lost transaction, HM_DENIED for a write
+ * inside a snapshot, else HM_OK. */
+HM_MUST_USE int hm_db_sqlite_allow(struct hm_db *db, sqlite3_stmt *sql);
+
+/* Releases the cached statements. */
+void hm_db_sqlite_forget(struct hm_db *db);
+
+#endif
