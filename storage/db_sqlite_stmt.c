@@ -186,10 +186,8 @@ static int index_of(struct hm_stmt *stmt, unsigned number)
     if (stmt->err != HM_OK) {
         return 0;
     }
-    if (number < 1 || number > stmt->parameters || stmt->state != READY) {
-        stmt->err = hm_db_sqlite_fail(stmt->db, HM_INVALID,
-                                      stmt->state == READY ? "bind: no such parameter"
-                                                           : "bind while reading");
+    if (number < 1 || number > stmt->parameters) {
+        stmt->err = hm_db_sqlite_fail(stmt->db, HM_INVALID, "bind: no such parameter");
         return 0;
     }
     return stmt->parameter[number - 1].index;

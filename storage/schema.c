@@ -51,7 +51,7 @@ static const char *type_name(enum hm_engine engine, enum hm_column_type type)
     case HM_COLUMN_REAL:
         return sqlite ? "REAL" : "DOUBLE PRECISION";
     }
-    HM_ASSERT(!"a column type");
+    HM_ASSERT(false); /* no such type */
     return "";
 }
 
@@ -134,22 +134,24 @@ int hm_schema_render_column(enum hm_engine engine, const char *table,
 
 /* -- Checking -- */
 
-/* Reserved in SQLite or PostgreSQL, or a system column of one of them, as far as
- * anybody may think of them as a name for a column or table. */
+/* Every keyword of SQLite 3.40, the words that PostgreSQL 15 reserves, and the system
+ * columns of both. */
 /* clang-format off */
 static const char *const reserved[] = {
     "abort", "action", "add", "after", "all", "alter", "always", "analyse",
     "analyze", "and", "any", "array", "as", "asc", "asymmetric", "attach",
-    "autoincrement", "before", "begin", "between", "both", "by", "cascade", "case",
-    "cast", "check", "cmax", "cmin", "collate", "column", "commit", "conflict",
-    "constraint", "create", "cross", "ctid", "current", "current_date",
-    "current_time", "current_timestamp", "current_user", "database", "default",
-    "deferrable", "deferred", "delete", "desc", "detach", "distinct", "do", "drop",
-    "each", "else", "end", "escape", "except", "exclude", "exists", "explain",
-    "fail", "false", "fetch", "filter", "following", "for", "foreign", "freeze",
-    "from", "full", "generated", "glob", "grant", "group", "groups", "having", "if",
-    "ignore", "ilike", "immediate", "in", "index", "indexed", "initially", "inner",
-    "insert", "instead", "intersect", "into", "is", "isnull", "join", "key",
+    "authorization", "autoincrement", "before", "begin", "between", "binary",
+    "both", "by", "cascade", "case", "cast", "check", "cmax", "cmin", "collate",
+    "collation", "column", "commit", "concurrently", "conflict", "constraint",
+    "create", "cross", "ctid", "current", "current_catalog", "current_date",
+    "current_role", "current_schema", "current_time", "current_timestamp",
+    "current_user", "database", "default", "deferrable", "deferred", "delete",
+    "desc", "detach", "distinct", "do", "drop", "each", "else", "end", "escape",
+    "except", "exclude", "exclusive", "exists", "explain", "fail", "false", "fetch",
+    "filter", "first", "following", "for", "foreign", "freeze", "from", "full",
+    "generated", "glob", "grant", "group", "groups", "having", "if", "ignore",
+    "ilike", "immediate", "in", "index", "indexed", "initially", "inner", "insert",
+    "instead", "intersect", "into", "is", "isnull", "join", "key", "last",
     "lateral", "leading", "left", "like", "limit", "localtime", "localtimestamp",
     "match", "materialized", "natural", "no", "not", "nothing", "notnull", "null",
     "nulls", "of", "offset", "oid", "on", "only", "or", "order", "others", "outer",

@@ -1,5 +1,9 @@
 #include "storage/schema.h"
 
+#include <ctype.h>
+#include <sqlite3.h>
+#include <stdio.h>
+
 #include "tests/support/test.h"
 
 static const struct hm_table household = {
@@ -98,6 +102,18 @@ HM_TEST(added_column_ddl)
 
 HM_TEST(names)
 {
+    for (int i = 0; i < sqlite3_keyword_count(); i++) {
+        const char *word = NULL;
+        char name[32];
+        int len = 0;
+
+        CHECK_OK(sqlite3_keyword_name(i, &word, &len));
+        (void)snprintf(name, sizeof name, "%.*s", len, word);
+        for (char *at = name; *at != 0; at++) {
+            *at = (char)tolower((unsigned char)*at);
+        }
+        assert_false(hm_schema_name_ok(name));
+    }
     assert_true(hm_schema_name_ok("applied_utc_ms"));
     assert_true(hm_schema_name_ok("n"));
     assert_false(hm_schema_name_ok(""));
