@@ -1,0 +1,110 @@
+/* The log: entries by incarnation, own ones and those of others.
+ *
+ * An opening of the store mints its own incarnation at its first write, with a birth
+ * that names the one before. Every function runs inside a transaction of its caller
+ * (hm_store_begin). Blocking; thread as the store. */
+#ifndef HM_STORAGE_LOG_H
+#define HM_STORAGE_LOG_H
+
+#include "protocol/change.h"
+#include "protocol/household.h"
+#include "storage/store.h"
+
+/* What is held of one log. */
+struct hm_log {
+    struct hm_author author;
+    bool own;
+    uint64_t entries;     /* 0 .. entries - 1 are held */
+    struct hm_hash chain; /* of the last one */
+    uint64_t sealed;      /* entries that lie in segments: 0 .. sealed - 1 */
+};
+
+/* Errors: HM_NOTFOUND. */
+int hm_log_get(struct hm_store *s, uint64_t incarnation,
+               struct hm_log *out) HM_MUST_USE;
+
+/* The next own dot, minting an incarnation if this opening has none yet. Nothing is
+ * final until hm_log_append_own(). */
+int hm_log_next_own(struct hm_store *s, struct hm_dot *out_dot,
+                    struct hm_author *out_author) HM_MUST_USE;
+
+/* Append the canonical bytes of an own change as the dot of hm_log_next_own().
+ * household and home say whose history it is. */
+int hm_log_append_own(struct hm_store *s, const struct hm_dot *dot,
+                      struct hm_bytes bytes, const struct hm_household_id *household,
+                      uint32_t home) HM_MUST_USE;
+
+/* One entry of another node, next in its log. verdict: HM_OK or why it was refused. */
+int hm_log_append(struct hm_store *s, struct hm_log *log, const struct hm_hash *chain,
+                  int verdict, uint64_t segment_first_n) HM_MUST_USE;
+/* The birth of another node's log. */
+int hm_log_append_birth(struct hm_store *s, uint64_t incarnation,
+                        const struct hm_birth *birth, const struct hm_hash *chain,
+                        struct hm_log *out) HM_MUST_USE;
+int hm_log_add_history(struct hm_store *s, const struct hm_dot *dot,
+                       const struct hm_household_id *household,
+                       uint32_t home) HM_MUST_USE;
+/* Keep a segment's bytes as they came. */
+int hm_log_keep_segment(struct hm_store *s, uint64_t incarnation, uint64_t first_n,
+                        uint64_t last_n, struct hm_bytes bytes) HM_MUST_USE;
+
+/* The chain hash behind entry n. Errors: HM_NOTFOUND. */
+int hm_log_chain_at(struct hm_store *s, uint64_t incarnation, uint64_t n,
+                    struct hm_hash *out) HM_MUST_USE;
+
+/* Seal own entries that lie in no segment yet, the oldest first, at most bytes_max of
+ * them uncompressed; the dictionary is used when the caller's peer has it.
+ * *out_more: some are left. */
+int hm_log_seal(struct hm_store *s, struct hm_dictionary dictionary, size_t bytes_max,
+                bool *out_more) HM_MUST_USE;
+
+/* The segment that begins at or before entry n and holds it; a view of its bytes in
+ * arena. Errors: HM_NOTFOUND. */
+struct hm_stored_segment {
+    uint64_t incarnation;
+    uint64_t first_n;
+    uint64_t last_n;
+    struct hm_bytes bytes;
+};
+int hm_log_segment_with(struct hm_store *s, uint64_t incarnation, uint64_t n,
+                        struct hm_arena *arena,
+                        struct hm_stored_segment *out) HM_MUST_USE;
+
+/* The canonical bytes of entry n, in arena. dictionary_of finds a dictionary by its id.
+ * Errors: HM_NOTFOUND; HM_CORRUPT. */
+int hm_log_entry(struct hm_store *s, uint64_t incarnation, uint64_t n,
+                 struct hm_arena *arena, struct hm_bytes *out_bytes,
+                 int *out_verdict) HM_MUST_USE;
+
+/* Own logs, oldest first. Ends when fn returns another code than HM_OK, which is
+ * returned. */
+typedef int (*hm_log_fn)(void *arg, const struct hm_log *log);
+int hm_log_each_own(struct hm_store *s, hm_log_fn fn, void *arg) HM_MUST_USE;
+/* All logs that are held. */
+int hm_log_each(struct hm_store *s, hm_log_fn fn, void *arg) HM_MUST_USE;
+
+/* Dots of a household's changes that are held, in arena, by author and n. */
+int hm_log_history(struct hm_store *s, uint32_t home, const struct hm_household_id *id,
+                   struct hm_arena *arena, struct hm_dot **out_dots,
+                   size_t *out_count) HM_MUST_USE;
+
+/* Receipts of a parent. 0 entries, level 0 when it has said nothing. */
+int hm_log_receipt(struct hm_store *s, uint64_t parent, uint64_t incarnation,
+                   uint64_t *out_entries, unsigned *out_level) HM_MUST_USE;
+int hm_log_set_receipt(struct hm_store *s, uint64_t parent, uint64_t incarnation,
+                       uint64_t entries, unsigned level) HM_MUST_USE;
+int hm_log_forget_receipts(struct hm_store *s, uint64_t parent) HM_MUST_USE;
+
+/* Own changes without a receipt of parent, and the wall time of the oldest (0: none).
+ * durable: own changes that a parent of level hub, of level centre holds. */
+struct hm_unsent {
+    uint64_t changes;
+    uint64_t bytes; /* of those in no segment yet, and of the segments of the others */
+    int64_t oldest_utc_ms;
+    uint64_t at_hub;
+    uint64_t at_centre;
+};
+int hm_log_unsent(struct hm_store *s, uint64_t parent,
+                  struct hm_unsent *out) HM_MUST_USE;
+
+#endif

@@ -1,0 +1,203 @@
+/* The first tables. Never edited once released: later migrations add to them.
+ *
+ * What belongs to households is distributed by scope. The log is not: it lies by
+ * incarnation, as it is signed, sent and receipted; history leads from a household to
+ * its entries. */
+#include "storage/tables.h"
+
+/* Facts about this node: texts, numbers, bytes. */
+static const struct hm_table meta = {
+    .name = "meta",
+    .columns = {HM_COLUMN("name", TEXT), HM_COLUMN_NULL("number", INT),
+                HM_COLUMN_NULL("bytes", BLOB)},
+    .primary_key = "name",
+};
+
+/* Logs: entries 0 .. entries - 1 are held, chain is the last one's hash. */
+static const struct hm_table incarnation = {
+    .name = "incarnation",
+    .columns = {HM_COLUMN("incarnation", U64), HM_COLUMN("device", U64),
+                HM_COLUMN("own", INT), HM_COLUMN("base_wall_ms", INT),
+                HM_COLUMN("clock_class", INT), HM_COLUMN("clock_offset_ms", INT),
+                HM_COLUMN("parent", U64), HM_COLUMN("parent_n", INT),
+                HM_COLUMN("entries", INT), HM_COLUMN("chain", BLOB),
+                HM_COLUMN("sealed", INT)},
+    .primary_key = "incarnation",
+    .indexes = {"device", "own"},
+};
+
+/* bytes only while the entry lies in no segment; verdict 0 or why it was refused. */
+static const struct hm_table entry = {
+    .name = "entry",
+    .columns = {HM_COLUMN("incarnation", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("chain", BLOB), HM_COLUMN("verdict", INT),
+                HM_COLUMN_NULL("segment", INT), HM_COLUMN_NULL("bytes", BLOB)},
+    .primary_key = "incarnation, n",
+};
+
+static const struct hm_table segment = {
+    .name = "segment",
+    .columns = {HM_COLUMN("incarnation", U64), HM_COLUMN("first_n", INT),
+                HM_COLUMN("last_n", INT), HM_COLUMN("bytes", BLOB)},
+    .primary_key = "incarnation, first_n",
+};
+
+static const struct hm_table history = {
+    .name = "history",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("author", U64), HM_COLUMN("author_n", INT)},
+    .primary_key = "scope, a, n, author, author_n",
+};
+
+/* scope: the household's home. */
+static const struct hm_table household = {
+    .name = "household",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("state", BLOB), HM_COLUMN("hash", BLOB),
+                HM_COLUMN("changed_utc_ms", INT)},
+    .primary_key = "scope, a, n",
+};
+
+/* Where a household is found by its id alone; scopes: in which it stands, 4 bytes each.
+ */
+static const struct hm_table home = {
+    .name = "home",
+    .columns = {HM_COLUMN("a", U64), HM_COLUMN("n", INT), HM_COLUMN("scope", INT),
+                HM_COLUMN("scopes", BLOB)},
+    .primary_key = "a, n",
+};
+
+/* In which feeds a household stands, and where. */
+static const struct hm_table standing = {
+    .name = "standing",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("home", INT), HM_COLUMN("position", INT),
+                HM_COLUMN("hash", BLOB)},
+    .primary_key = "scope, a, n",
+    .unique_keys = {"scope, position"},
+    .indexes = {"scope, hash"},
+};
+
+/* A scope's feed as this node serves it. Scope 0: administrative items. */
+static const struct hm_table feed = {
+    .name = "feed",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("position", INT),
+                HM_COLUMN("salt", U64), HM_COLUMN("digest", BLOB),
+                HM_COLUMN("households", INT)},
+    .primary_key = "scope",
+};
+
+/* The salt of each position that a reply may have ended at. */
+static const struct hm_table mark = {
+    .name = "mark",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("position", INT),
+                HM_COLUMN("salt", U64)},
+    .primary_key = "scope, position",
+};
+
+/* Where this node stands in a parent's feed. compare: hashes are to be compared. */
+static const struct hm_table cursor = {
+    .name = "cursor_at",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("parent", U64),
+                HM_COLUMN("timeline", U64), HM_COLUMN("position", INT),
+                HM_COLUMN("salt", U64), HM_COLUMN("compare", INT),
+                HM_COLUMN("equal", INT)},
+    .primary_key = "scope, parent",
+};
+
+/* How many entries of a log a parent holds, by its own word. */
+static const struct hm_table receipt = {
+    .name = "receipt",
+    .columns = {HM_COLUMN("parent", U64), HM_COLUMN("incarnation", U64),
+                HM_COLUMN("entries", INT), HM_COLUMN("level", INT)},
+    .primary_key = "parent, incarnation",
+};
+
+/* Administrative items: scope 0. */
+static const struct hm_table item = {
+    .name = "item",
+    .columns = {HM_COLUMN("kind", INT), HM_COLUMN("id", U64), HM_COLUMN("version", INT),
+                HM_COLUMN("body", BLOB), HM_COLUMN("signature", BLOB),
+                HM_COLUMN("hash", BLOB), HM_COLUMN("position", INT)},
+    .primary_key = "kind, id",
+    .unique_keys = {"position"},
+};
+
+/* What could not be accepted: a change by its dot, or bytes by their hash alone. */
+static const struct hm_table quarantine = {
+    .name = "quarantine",
+    .columns = {HM_COLUMN("hash", BLOB), HM_COLUMN("incarnation", U64),
+                HM_COLUMN("n", INT), HM_COLUMN("device", U64), HM_COLUMN("scope", INT),
+                HM_COLUMN("a", U64), HM_COLUMN("household_n", INT),
+                HM_COLUMN("reason", INT), HM_COLUMN("detail", TEXT),
+                HM_COLUMN("since_utc_ms", INT), HM_COLUMN("released", INT),
+                HM_COLUMN("bytes", BLOB)},
+    .primary_key = "hash",
+    .indexes = {"incarnation, n"},
+};
+
+/* A cache of protocol/policy.h's view; rebuilt from the states at any time. */
+static const struct hm_table conflict = {
+    .name = "conflict",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("cells", INT)},
+    .primary_key = "scope, a, n",
+};
+
+/* Device tokens as this node gave them out: hashes only. */
+static const struct hm_table token = {
+    .name = "token",
+    .columns = {HM_COLUMN("device", U64), HM_COLUMN("hash", BLOB),
+                HM_COLUMN("seen_utc_ms", INT)},
+    .primary_key = "device",
+    .unique_keys = {"hash"},
+};
+
+static const struct hm_table invitation = {
+    .name = "invitation",
+    .columns = {HM_COLUMN("hash", BLOB), HM_COLUMN("body", BLOB),
+                HM_COLUMN("expires_utc_ms", INT), HM_COLUMN("device", U64)},
+    .primary_key = "hash",
+};
+
+/* Lines of imported files that have become households. */
+static const struct hm_table import_line = {
+    .name = "import_line",
+    .columns = {HM_COLUMN("file", BLOB), HM_COLUMN("line", INT), HM_COLUMN("a", U64),
+                HM_COLUMN("n", INT)},
+    .primary_key = "file, line",
+};
+
+/* Form packages and attachments by the hash of their content; size is the whole. */
+static const struct hm_table blob = {
+    .name = "blob",
+    .columns = {HM_COLUMN("hash", BLOB), HM_COLUMN("size", INT),
+                HM_COLUMN("bytes", BLOB)},
+    .primary_key = "hash",
+};
+
+/* Compression dictionaries among the blobs; kept for ever: segments name them. */
+static const struct hm_table dictionary = {
+    .name = "dictionary",
+    .columns = {HM_COLUMN("id", U64), HM_COLUMN("hash", BLOB), HM_COLUMN("added", INT)},
+    .primary_key = "id",
+};
+
+const struct hm_migration hm_tables_migrations[] = {
+    {.number = 1,
+     .name = "first",
+     .tables = {&meta,      &incarnation, &entry,       &segment,    &history,
+                &household, &home,        &standing,    &feed,       &mark,
+                &cursor,    &receipt,     &item,        &quarantine, &conflict,
+                &token,     &invitation,  &import_line, &blob,       &dictionary}},
+};
+
+const size_t hm_tables_migration_count =
+    sizeof hm_tables_migrations / sizeof hm_tables_migrations[0];
