@@ -21,6 +21,7 @@ shift 2
 command -v debootstrap >/dev/null || skip "needs debootstrap"
 unshare --mount true 2>/dev/null || skip "no mount namespace may be made here"
 if [ "$mirror" = --host ]; then
+    # shellcheck disable=SC2016
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
         'Created-By: Packages' | awk '$2 == "bookworm" && $3 == "main" { print $1; exit }')
     [ -n "$mirror" ] || skip "this machine's apt knows no bookworm main"

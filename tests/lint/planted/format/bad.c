@@ -1,0 +1,1 @@
+int  hm_planted( void ){return 1;}

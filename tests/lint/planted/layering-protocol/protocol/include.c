@@ -1,0 +1,3 @@
+#include "storage/db.h"
+
+int hm_planted;

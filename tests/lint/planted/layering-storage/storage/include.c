@@ -1,0 +1,3 @@
+#include "daemon/log.h"
+
+int hm_planted;

@@ -1,0 +1,5 @@
+/* one
+ * two
+ * three
+ * four */
+int hm_planted;
