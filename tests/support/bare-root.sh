@@ -28,6 +28,8 @@ if [ "$mirror" = --host ]; then
 fi
 
 root=${HM_BARE_KEEP:-$(mktemp -d)}
+mkdir -p "$root"
+chmod 755 "$root" # apt's own user must get in
 if [ -z "${HM_BARE_KEEP-}" ]; then
     # Nothing is mounted there: all mounts live in the namespace of enter().
     trap 'rm -rf --one-file-system "$root"' EXIT

@@ -5,19 +5,30 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 
-# ./dev run ends at Ctrl-C; its pages must be up before.
-setsid ./dev run >run.log 2>&1 &
+# ./dev run ends at Ctrl-C; its pages must be up before. Job control gives it a group of
+# its own in which SIGINT is not ignored, as at a terminal.
+set -m
+./dev run >build-run.log 2>&1 &
 demo=$!
+set +m
 for _ in $(seq 900); do
-    if grep -q 'http://127\.0\.0\.1:' run.log || ! kill -0 "$demo" 2>/dev/null; then
+    if grep -q 'http://127\.0\.0\.1:' build-run.log || ! kill -0 "$demo" 2>/dev/null; then
         break
     fi
     sleep 1
 done
-cat run.log
-grep -q 'http://127\.0\.0\.1:' run.log
+cat build-run.log
+grep -q 'http://127\.0\.0\.1:' build-run.log
 kill -INT -- "-$demo"
-wait "$demo" || true
+for _ in $(seq 60); do
+    kill -0 -- "-$demo" 2>/dev/null || break
+    sleep 1
+done
+if kill -0 -- "-$demo" 2>/dev/null; then
+    kill -KILL -- "-$demo"
+    echo "./dev run did not end at SIGINT"
+    exit 1
+fi
 
 ./dev test
 ./dev package
