@@ -7,18 +7,19 @@ cd "$(dirname "$(readlink -f "$0")")/../.."
 
 # ./dev run ends at Ctrl-C; its pages must be up before. Job control gives it a group of
 # its own in which SIGINT is not ignored, as at a terminal.
+log=$(mktemp)
 set -m
-./dev run >build-run.log 2>&1 &
+./dev run >"$log" 2>&1 &
 demo=$!
 set +m
 for _ in $(seq 900); do
-    if grep -q 'http://127\.0\.0\.1:' build-run.log || ! kill -0 "$demo" 2>/dev/null; then
+    if grep -q 'http://127\.0\.0\.1:' "$log" || ! kill -0 "$demo" 2>/dev/null; then
         break
     fi
     sleep 1
 done
-cat build-run.log
-grep -q 'http://127\.0\.0\.1:' build-run.log
+cat "$log"
+grep -q 'http://127\.0\.0\.1:' "$log"
 kill -INT -- "-$demo"
 for _ in $(seq 60); do
     kill -0 -- "-$demo" 2>/dev/null || break
