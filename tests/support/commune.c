@@ -90,8 +90,10 @@ static void date_person(struct build *b, int birth_year, char *date)
     int month = draw(b, 1, birth_year == HM_COMMUNE_YEAR ? 8 : 12);
     int day = draw(b, 1, days[month - 1]);
 
-    (void)snprintf(date, 11, "%04d-%02d-%02d", birth_year, unsure ? 1 : month,
-                   unsure ? 1 : day);
+    /* The remainders tell the compiler that it fits. */
+    (void)snprintf(date, 11, "%04u-%02u-%02u", (unsigned)birth_year % 10000U,
+                   unsure ? 1U : (unsigned)month % 100U,
+                   unsure ? 1U : (unsigned)day % 100U);
 }
 
 static void answer_person(struct build *b, const struct person *person,
