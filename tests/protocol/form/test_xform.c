@@ -213,6 +213,24 @@ HM_TEST(repeat_names)
     hm_xform_destroy(form);
 }
 
+/* The forms that come with the program, and the tie between their members. */
+HM_TEST(bundled_forms)
+{
+    struct hm_xform *list =
+        hm_test_form_load("../../../daemon/programmes/vn-poverty/forms/register.xml");
+    struct hm_xform *review =
+        hm_test_form_load("../../../daemon/programmes/vn-poverty/forms/review.xml");
+
+    assert_string_equal(list->id, "register");
+    assert_int_equal(list->fill, HM_FORM_FILL_ONCE);
+    assert_string_equal(list->repeats[0].name, "members");
+    assert_string_equal(review->id, "review");
+    assert_int_equal(review->fill, HM_FORM_FILL_PER_ROUND);
+    assert_string_equal(review->repeats[0].items, "register/members");
+    hm_xform_destroy(review);
+    hm_xform_destroy(list);
+}
+
 struct refusal {
     const char *instance;
     const char *model;
