@@ -371,6 +371,8 @@ HM_TEST(open_stream)
 {
     const struct hm_http_server_options options = {.head_ms_max = 40};
     char big[1001] = {0};
+    uint64_t start_ms;
+    unsigned turns = 0;
     struct scene s;
 
     scene_open(&s, &options);
@@ -384,6 +386,12 @@ HM_TEST(open_stream)
         CHECK_OK(hm_http_stream_write(s.site.waiting, hm_bytes_str(event)));
         hm_raw_expect(&s.raw, event);
     }
+    start_ms = uv_now(&s.loop);
+    while (uv_now(&s.loop) < start_ms + 100) {
+        (void)uv_run(&s.loop, UV_RUN_ONCE); /* sleeps but for the sweep, each 11 ms */
+        turns++;
+    }
+    assert_in_range(turns, 1, 30);
     assert_int_equal(hm_http_stream_write(s.site.waiting, hm_bytes_of(big, 1001)),
                      HM_TOOBIG);
     CHECK_OK(hm_http_stream_write(s.site.waiting, hm_bytes_of(big, 999)));
