@@ -10,7 +10,7 @@
 
 #include "daemon/tls_key.h"
 #include "tests/support/http.h"
-#include "tests/support/proxy.h"
+#include "tests/support/peer.h"
 #include "tests/support/test.h"
 
 /* A client, a site of ours, and a peer that misbehaves as scripted. */

@@ -1,7 +1,7 @@
 /* Two TCP peers on loopback: one that says what it was told to whoever connects, and
  * one that passes bytes on and counts them. */
-#ifndef HM_TESTS_SUPPORT_PROXY_H
-#define HM_TESTS_SUPPORT_PROXY_H
+#ifndef HM_TESTS_SUPPORT_PEER_H
+#define HM_TESTS_SUPPORT_PEER_H
 
 #include <stdbool.h>
 #include <stddef.h>

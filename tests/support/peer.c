@@ -1,4 +1,4 @@
-#include "tests/support/proxy.h"
+#include "tests/support/peer.h"
 
 #include <stdlib.h>
 #include <string.h>
