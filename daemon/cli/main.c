@@ -1,4 +1,8 @@
-int main(void)
+#include <stdio.h>
+
+#include "daemon/cli/cli.h"
+
+int main(int argc, char **argv)
 {
-    return 0;
+    return hm_cli_main(argc, argv, stdin, stdout, stderr);
 }

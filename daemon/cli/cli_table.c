@@ -1,0 +1,224 @@
+/* Every command, its options and its request: docs/api.md as data. */
+#include <stddef.h>
+
+#include "daemon/cli/cli.h"
+
+/* clang-format off */
+#define FLAG(name, where, help) {name, 0, HM_CLI_FLAG, where, false, NULL, NULL, help}
+#define TEXT(name, where, value, help) \
+    {name, 0, HM_CLI_TEXT, where, false, value, NULL, help}
+#define NEED(name, where, value, help) \
+    {name, 0, HM_CLI_TEXT, where, true, value, NULL, help}
+#define NUMBER(name, where, value, help) \
+    {name, 0, HM_CLI_NUMBER, where, false, value, NULL, help}
+#define OUTPUT(help) {"output", 'o', HM_CLI_TEXT, HM_CLI_LOCAL, false, "FILE", NULL, help}
+#define END {0}
+
+static const struct hm_cli_option invite_options[] = {
+    {"scope", 0, HM_CLI_LIST, HM_CLI_BODY, true, "CODE", "scopes", "the hamlets or higher units that the device works on"},
+    TEXT("name", HM_CLI_BODY, "TEXT", "what people call the device"),
+    TEXT("role", HM_CLI_BODY, "ROLE", "enumerator (default) or hub"),
+    END};
+static const struct hm_cli_option reason_options[] = {
+    TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the decision"), END};
+static const struct hm_cli_option sync_options[] = {
+    NUMBER("wait", HM_CLI_QUERY, "SECONDS", "until both ends are equal, at most so long"), END};
+static const struct hm_cli_option user_options[] = {
+    NEED("role", HM_CLI_BODY, "ROLE", "a role of the programme"),
+    NEED("unit", HM_CLI_BODY, "CODE", "the unit that the person works for"),
+    {"full-name", 0, HM_CLI_TEXT, HM_CLI_BODY, false, "TEXT", "full_name", "the person's name as it is written"},
+    END};
+static const struct hm_cli_option unit_options[] = {
+    TEXT("under", HM_CLI_QUERY, "CODE", "only what lies below this unit"),
+    TEXT("at", HM_CLI_QUERY, "DATE", "as it was on this day (2026-01-31)"),
+    END};
+static const struct hm_cli_option round_options[] = {
+    TEXT("kind", HM_CLI_BODY, "KIND", "the kind of round"),
+    TEXT("from", HM_CLI_BODY, "DATE", "its first day"),
+    TEXT("to", HM_CLI_BODY, "DATE", "its last day"),
+    END};
+static const struct hm_cli_option household_options[] = {
+    TEXT("scope", HM_CLI_QUERY, "CODE", "only this hamlet or unit"),
+    TEXT("where", HM_CLI_QUERY, "EXPR", "only those for which this expression is true"),
+    END};
+static const struct hm_cli_option history_options[] = {
+    FLAG("history", HM_CLI_QUERY, "add every change: who, when, what it replaced"), END};
+static const struct hm_cli_option import_options[] = {
+    TEXT("form", HM_CLI_QUERY, "ID", "the form that the lines fill (default: the register)"),
+    TEXT("round", HM_CLI_QUERY, "CODE", "the round, for a form filled once per round"),
+    TEXT("map", HM_CLI_LOCAL, "FILE", "rename columns: lines \"column = field\""),
+    END};
+static const struct hm_cli_option unit_import_options[] = {
+    TEXT("map", HM_CLI_LOCAL, "FILE", "rename columns: lines \"column = field\""), END};
+static const struct hm_cli_option export_options[] = {
+    TEXT("form", HM_CLI_QUERY, "ID", "only this form"),
+    TEXT("round", HM_CLI_QUERY, "CODE", "only this round"),
+    TEXT("scope", HM_CLI_QUERY, "CODE", "only this hamlet or unit"),
+    TEXT("format", HM_CLI_QUERY, "FORMAT", "csv (default) or jsonl"),
+    OUTPUT("write here instead of standard output"),
+    END};
+static const struct hm_cli_option conflict_options[] = {
+    TEXT("scope", HM_CLI_QUERY, "CODE", "only this hamlet or unit"), END};
+static const struct hm_cli_option resolve_options[] = {
+    TEXT("cell", HM_CLI_BODY, "CELL", "the cell, as \"conflict show\" writes it"),
+    NUMBER("take", HM_CLI_BODY, "N", "decide for its value number N"),
+    TEXT("value", HM_CLI_BODY, "VALUE", "decide for another value"),
+    FLAG("all", HM_CLI_BODY, "decide all conflicts at once, of one household or of the node"),
+    TEXT("policy", HM_CLI_BODY, "POLICY", "with --all: latest, mine or authority"),
+    TEXT("scope", HM_CLI_BODY, "CODE", "with --all: only this hamlet or unit"),
+    TEXT("form", HM_CLI_BODY, "ID", "with --all: only this form"),
+    END};
+static const struct hm_cli_option quarantine_export_options[] = {
+    OUTPUT("write here instead of standard output"), END};
+static const struct hm_cli_option backup_options[] = {
+    TEXT("passphrase-file", HM_CLI_LOCAL, "FILE", "seal the backup with the first line of this file"), END};
+static const struct hm_cli_option log_options[] = {
+    NUMBER("lines", HM_CLI_QUERY, "N", "the newest N lines (default 200)"),
+    FLAG("follow", HM_CLI_QUERY, "and every new one, until interrupted"),
+    END};
+
+static const struct hm_cli_column device_columns[] = {
+    {"ID", "id", false}, {"NAME", "name", false}, {"ROLE", "role", false},
+    {"SCOPES", "scopes", false}, {"STATE", "state", false},
+    {"LAST SEEN", "last_seen", false}, {0}};
+static const struct hm_cli_column alarm_columns[] = {
+    {"ID", "id", false}, {"KIND", "kind", false}, {"DEVICE", "device", false},
+    {"SINCE", "since", false}, {"COUNT", "count", true},
+    {"WHAT TO DO", "what_to_do", false}, {0}};
+static const struct hm_cli_column user_columns[] = {
+    {"NAME", "name", false}, {"FULL NAME", "full_name", false}, {"ROLE", "role", false},
+    {"UNIT", "unit", false}, {"STATE", "state", false}, {0}};
+static const struct hm_cli_column unit_columns[] = {
+    {"CODE", "code", false}, {"NAME", "name", false}, {"KIND", "kind", false},
+    {"UNDER", "parent", false}, {"FROM", "from", false}, {"TO", "to", false},
+    {"ID", "id", false}, {0}};
+static const struct hm_cli_column round_columns[] = {
+    {"CODE", "code", false}, {"KIND", "kind", false}, {"FROM", "from", false},
+    {"TO", "to", false}, {"STATE", "state", false}, {0}};
+static const struct hm_cli_column form_columns[] = {
+    {"ID", "id", false}, {"VERSION", "version", false}, {"FILLED", "fill", false},
+    {"TITLE", "title", false}, {0}};
+static const struct hm_cli_column household_columns[] = {
+    {"HOUSEHOLD", "household", false}, {"SCOPE", "scope", false},
+    {"HEAD", "head_name", false}, {"MEMBERS", "members", true},
+    {"CONFLICTS", "conflicts", true}, {"FINDINGS", "findings", true},
+    {"CHANGED", "changed", false}, {"ADDRESS", "address", false}, {0}};
+static const struct hm_cli_column quarantine_columns[] = {
+    {"ID", "id", false}, {"HOUSEHOLD", "household", false}, {"WHO", "who", false},
+    {"DEVICE", "device", false}, {"SINCE", "since", false}, {"STATE", "state", false},
+    {"REASON", "reason", false}, {0}};
+
+#define GET "GET"
+#define POST "POST"
+
+static const struct hm_cli_command table[] = {
+    {.name = "status", .args = "", .summary = "Show how the node is",
+     .method = GET, .path = "status", .show = hm_cli_show_status},
+    {.name = "device invite", .args = "", .summary = "Make an enrolment code for a device",
+     .options = invite_options, .method = POST, .path = "devices/invitations",
+     .show = hm_cli_show_invitation},
+    {.name = "device list", .args = "", .summary = "List the devices",
+     .method = GET, .path = "devices", .columns = device_columns, .empty = "No devices."},
+    {.name = "device revoke", .args = "ID", .summary = "Refuse a device from now on",
+     .options = reason_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "devices/{}/revoke"},
+    {.name = "enroll", .args = "CODE", .summary = "Join the hub that issued the code",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "enroll",
+     .key = "code", .show = hm_cli_show_enrolled},
+    {.name = "sync", .args = "", .summary = "Sync with the upstream now",
+     .options = sync_options, .method = POST, .path = "sync", .run = hm_cli_sync_run,
+     .show = hm_cli_show_sync},
+    {.name = "sync pause", .args = "", .summary = "Sync only when told to",
+     .method = POST, .path = "sync/pause", .show = hm_cli_show_paused},
+    {.name = "sync resume", .args = "", .summary = "Sync by itself again",
+     .method = POST, .path = "sync/resume", .show = hm_cli_show_paused},
+    {.name = "alarm list", .args = "", .summary = "List what needs a person",
+     .method = GET, .path = "alarms", .columns = alarm_columns, .empty = "No alarms."},
+    {.name = "alarm clear", .args = "ID", .summary = "Mark an alarm as dealt with",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "alarms/{}/clear"},
+    {.name = "user add", .args = "NAME", .summary = "Add a person; the passphrase comes from standard input",
+     .options = user_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "users", .key = "name", .run = hm_cli_user_run_add},
+    {.name = "user list", .args = "", .summary = "List the people with accounts",
+     .method = GET, .path = "users", .columns = user_columns, .empty = "No users."},
+    {.name = "user passwd", .args = "NAME", .summary = "Set a new passphrase, from standard input",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "users/{}/passphrase", .run = hm_cli_user_run_passwd},
+    {.name = "user disable", .args = "NAME", .summary = "Close an account",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "users/{}/disable"},
+    {.name = "unit list", .args = "", .summary = "List provinces, districts, communes and hamlets",
+     .options = unit_options, .method = GET, .path = "units", .columns = unit_columns,
+     .empty = "No units."},
+    {.name = "unit import", .args = "FILE.csv", .summary = "Add and rename units from a table",
+     .options = unit_import_options, .arg_count_min = 1, .arg_count_max = 1,
+     .method = POST, .path = "units/import", .run = hm_cli_import_run,
+     .show = hm_cli_show_import},
+    {.name = "round list", .args = "", .summary = "List the rounds",
+     .method = GET, .path = "rounds", .columns = round_columns, .empty = "No rounds."},
+    {.name = "round open", .args = "CODE", .summary = "Open a round; make it if it is new",
+     .options = round_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "rounds/{}/open"},
+    {.name = "round close", .args = "CODE", .summary = "Close a round",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "rounds/{}/close"},
+    {.name = "form list", .args = "", .summary = "List the forms",
+     .method = GET, .path = "forms", .columns = form_columns, .empty = "No forms."},
+    {.name = "form publish", .args = "FILE.xml", .summary = "Check a form and publish it",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "forms",
+     .run = hm_cli_form_run_publish, .show = hm_cli_show_form},
+    {.name = "form show", .args = "ID", .summary = "Show a form's fields",
+     .arg_count_min = 1, .arg_count_max = 1, .method = GET, .path = "forms/{}",
+     .show = hm_cli_show_form},
+    {.name = "household list", .args = "", .summary = "List households",
+     .options = household_options, .method = GET, .path = "households",
+     .columns = household_columns, .empty = "No households."},
+    {.name = "household show", .args = "ID", .summary = "Show a household's answers",
+     .options = history_options, .arg_count_min = 1, .arg_count_max = 1, .method = GET,
+     .path = "households/{}", .show = hm_cli_show_household},
+    {.name = "household put", .args = "[FILE]", .summary = "Save one household from a JSON file or standard input",
+     .arg_count_max = 1, .method = POST, .path = "households", .run = hm_cli_save_run,
+     .show = hm_cli_show_saved},
+    {.name = "import", .args = "FILE.csv", .summary = "Save many households from a table",
+     .options = import_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "import", .run = hm_cli_import_run, .show = hm_cli_show_import},
+    {.name = "export", .args = "", .summary = "Write answers as a table",
+     .options = export_options, .method = GET, .path = "export",
+     .run = hm_cli_export_run},
+    {.name = "conflict list", .args = "", .summary = "List answers that contradict each other",
+     .options = conflict_options, .method = GET, .path = "conflicts",
+     .show = hm_cli_show_conflict_list},
+    {.name = "conflict show", .args = "HOUSEHOLD", .summary = "Show a household's conflicts with numbered values",
+     .arg_count_min = 1, .arg_count_max = 1, .method = GET, .path = "conflicts/{}",
+     .show = hm_cli_show_conflicts},
+    {.name = "conflict resolve", .args = "[HOUSEHOLD]", .summary = "Decide a conflict, or all at once",
+     .options = resolve_options, .arg_count_max = 1, .method = POST,
+     .path = "conflicts/{}/resolve", .run = hm_cli_conflict_run_resolve,
+     .show = hm_cli_show_resolved},
+    {.name = "quarantine list", .args = "", .summary = "List changes that could not be accepted",
+     .method = GET, .path = "quarantine", .columns = quarantine_columns,
+     .empty = "Nothing is in quarantine."},
+    {.name = "quarantine show", .args = "ID", .summary = "Show one of them",
+     .arg_count_min = 1, .arg_count_max = 1, .method = GET, .path = "quarantine/{}"},
+    {.name = "quarantine release", .args = "ID", .summary = "Accept one after all, as a change of your own",
+     .options = reason_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "quarantine/{}/release"},
+    {.name = "quarantine export", .args = "[ID]", .summary = "Write them out whole, one JSON object on each line",
+     .options = quarantine_export_options, .arg_count_max = 1, .method = GET,
+     .path = "quarantine/export", .run = hm_cli_export_run},
+    {.name = "backup", .args = "FILE", .summary = "Write the whole node into one file",
+     .options = backup_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "backup", .run = hm_cli_backup_run},
+    {.name = "verify", .args = "", .summary = "Check store, chains, digests and blobs",
+     .method = POST, .path = "verify", .show = hm_cli_show_verified},
+    {.name = "log", .args = "", .summary = "Show the node's log",
+     .options = log_options, .method = GET, .path = "log", .run = hm_cli_log_run,
+     .show = hm_cli_show_log},
+    {.name = "metrics", .args = "", .summary = "Show the node's counters",
+     .method = GET, .path = "/metrics", .run = hm_cli_metrics_run},
+    {0},
+};
+/* clang-format on */
+
+const struct hm_cli_command *hm_cli_table(void)
+{
+    return table;
+}
