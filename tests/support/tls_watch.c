@@ -2,6 +2,10 @@
 
 enum { TLS_HANDSHAKE = 22, TLS_APPLICATION_DATA = 23 };
 
+/* TLS 1.3 hides alerts (2 bytes) and key updates (5) as application data too, with a
+ * type and a tag of 16 bytes. No request fits into one. */
+enum { CONTROL_BYTES_MAX = 5 + 1 + 16 };
+
 /* Takes bytes up to the next complete record header. The type of that record, or -1
  * when the data ended before one. */
 static int next_record(struct hm_tls_side *side, const uint8_t **data, size_t *len)
@@ -55,7 +59,7 @@ void hm_tls_watch_up(struct hm_tls_watch *watch, const uint8_t *data, size_t len
          * server's part of it comes before the client's Finished. */
         if (watch->server_data && !watch->finished && watch->requests == 0) {
             watch->finished = true;
-        } else {
+        } else if (!watch->finished || watch->up.left > CONTROL_BYTES_MAX) {
             note_request(watch);
         }
     }
