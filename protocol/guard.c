@@ -135,6 +135,9 @@ static void scan(struct hm_reader *r)
         }
         if (level->is_map && level->left % 2 == 0) {
             check_key(r, level, &head);
+            if (r->err != HM_OK) {
+                return; /* the first error is the one that is told */
+            }
         }
         level->left--;
         if (head.kind == HM_PACK_STR || head.kind == HM_PACK_BIN) {
@@ -173,4 +176,35 @@ int hm_guard_check(struct hm_bytes bytes)
         err = HM_MALFORMED;
     }
     return err;
+}
+
+size_t hm_guard_depth(struct hm_bytes item)
+{
+    uint64_t left[HM_GUARD_DEPTH_MAX + 1] = {1};
+    struct hm_reader r = {.left = item};
+    size_t depth = 0;
+    size_t deepest = 0;
+
+    while (r.err == HM_OK) {
+        struct hm_pack_head head;
+
+        while (depth > 0 && left[depth] == 0) {
+            depth--;
+        }
+        if (left[depth] == 0) {
+            break;
+        }
+        left[depth]--;
+        head = hm_pack_head_read(&r);
+        if (head.kind == HM_PACK_STR || head.kind == HM_PACK_BIN) {
+            (void)hm_reader_take(&r, head.count);
+        } else if (head.kind == HM_PACK_ARRAY || head.kind == HM_PACK_MAP) {
+            if (depth == HM_GUARD_DEPTH_MAX) {
+                return HM_GUARD_DEPTH_MAX + 1; /* was never accepted */
+            }
+            left[++depth] = head.kind == HM_PACK_MAP ? 2 * head.count : head.count;
+            deepest = depth > deepest ? depth : deepest;
+        }
+    }
+    return deepest;
 }

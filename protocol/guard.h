@@ -32,6 +32,10 @@ int hm_guard_check(struct hm_bytes bytes) HM_MUST_USE;
  * left over. */
 int hm_guard_first(struct hm_bytes bytes, struct hm_bytes *out_item) HM_MUST_USE;
 
+/* How many arrays and maps lie in one another in an accepted item: 0 for a plain value.
+ */
+size_t hm_guard_depth(struct hm_bytes item);
+
 /* text is valid UTF-8 in NFC, without control characters other than tab and line feed.
  * Errors: HM_MALFORMED, HM_NONCANONICAL (not NFC), HM_TOOBIG (> 4096 bytes). */
 int hm_guard_text(struct hm_bytes text) HM_MUST_USE;

@@ -124,7 +124,16 @@ static int read_pair(const char *text, uint64_t *out_a, uint64_t *out_n)
 
 int hm_dot_from_text(const char *text, struct hm_dot *out)
 {
-    return read_pair(text, &out->incarnation, &out->n);
+    struct hm_dot dot;
+    int err = read_pair(text, &dot.incarnation, &dot.n);
+
+    if (err == HM_OK && dot.n == 0) {
+        err = HM_MALFORMED; /* a birth */
+    }
+    if (err == HM_OK) {
+        *out = dot;
+    }
+    return err;
 }
 
 int hm_household_id_from_text(const char *text, struct hm_household_id *out)

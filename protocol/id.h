@@ -66,7 +66,8 @@ void hm_household_id_to_text(const struct hm_household_id *id,
 /* Empty text for a root row. */
 void hm_item_to_text(const struct hm_item *item, char out[HM_ID_TEXT_MAX]);
 
-/* 1 to 16 hex digits in either case are taken. Errors: HM_MALFORMED; *out unchanged. */
+/* 1 to 16 hex digits in either case are taken. A dot with n 0 is none. Errors:
+ * HM_MALFORMED; *out unchanged. */
 int hm_dot_from_text(const char *text, struct hm_dot *out) HM_MUST_USE;
 int hm_household_id_from_text(const char *text,
                               struct hm_household_id *out) HM_MUST_USE;

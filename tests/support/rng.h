@@ -1,0 +1,26 @@
+/* Random numbers that a seed repeats on every machine (splitmix64). */
+#ifndef HM_TESTS_SUPPORT_RNG_H
+#define HM_TESTS_SUPPORT_RNG_H
+
+#include <stdint.h>
+
+struct hm_rng {
+    uint64_t state; /* set to the seed */
+};
+
+static inline uint64_t hm_rng_next(struct hm_rng *rng)
+{
+    uint64_t z = (rng->state += 0x9e3779b97f4a7c15U);
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return z ^ (z >> 31);
+}
+
+/* 0 .. count - 1; count > 0. */
+static inline uint64_t hm_rng_below(struct hm_rng *rng, uint64_t count)
+{
+    return hm_rng_next(rng) % count;
+}
+
+#endif
