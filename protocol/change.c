@@ -78,6 +78,13 @@ static void encode_replaced(struct hm_buf *buf, const struct hm_change *change,
     }
 }
 
+static void fail(struct hm_buf *buf)
+{
+    if (buf->err == HM_OK) {
+        buf->err = HM_TOOBIG;
+    }
+}
+
 static void encode_row(struct hm_buf *buf, const struct hm_change *change,
                        const struct hm_dot *dot, const struct hm_row_write *row)
 {
@@ -96,9 +103,30 @@ static void encode_row(struct hm_buf *buf, const struct hm_change *change,
     for (size_t i = 0; i < row->cell_count; i++) {
         hm_pack_uint(buf, row->cells[i].field);
         hm_pack_raw(buf, row->cells[i].value);
+        if (hm_guard_depth(row->cells[i].value) > HM_VALUE_DEPTH_MAX) {
+            fail(buf);
+        }
     }
     if (listed > 0) {
         encode_replaced(buf, change, dot, row, listed);
+    }
+}
+
+static void encode_rows(struct hm_buf *buf, const struct hm_change *change,
+                        const struct hm_dot *dot)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < change->row_count; i++) {
+        HM_ASSERT(i == 0 || hm_row_key_compare(&change->rows[i - 1].key,
+                                               &change->rows[i].key) < 0);
+        count += change->rows[i].cell_count > 0;
+    }
+    hm_pack_array(buf, count);
+    for (size_t i = 0; i < change->row_count; i++) {
+        if (change->rows[i].cell_count > 0) {
+            encode_row(buf, change, dot, &change->rows[i]);
+        }
     }
 }
 
@@ -119,17 +147,13 @@ void hm_change_encode(const struct hm_change *change, const struct hm_dot *dot,
         encode_dot(buf, &household, dot->incarnation);
     }
     hm_pack_uint(buf, change->scope);
-    hm_pack_array(buf, change->row_count);
-    for (size_t i = 0; i < change->row_count; i++) {
-        HM_ASSERT(i == 0 || hm_row_key_compare(&change->rows[i - 1].key,
-                                               &change->rows[i].key) < 0);
-        encode_row(buf, change, dot, &change->rows[i]);
-    }
+    encode_rows(buf, change, dot);
     if (change->reason.len > 0) {
         hm_pack_str(buf, change->reason);
     }
-    if (buf->err == HM_OK && buf->len - start > HM_CHANGE_BYTES_MAX) {
-        buf->err = HM_TOOBIG;
+    if (change->reason.len > HM_CHANGE_REASON_BYTES_MAX ||
+        buf->len - start > HM_CHANGE_BYTES_MAX) {
+        fail(buf);
     }
 }
 
@@ -210,12 +234,18 @@ static void decode_cells(struct decoder *d, struct hm_row_write *row)
     bool nothing = standard.n == 0 || hm_dot_compare(&standard, d->dot) == 0;
 
     row->cell_count = hm_unpack_map(&d->r, HM_CHANGE_BYTES_MAX);
+    if (row->cell_count == 0) {
+        refuse(d, HM_NONCANONICAL);
+    }
     row->cells = alloc(d, row->cell_count, sizeof row->cells[0]);
     for (size_t i = 0; i < row->cell_count && d->r.err == HM_OK; i++) {
         struct hm_cell_write *cell = &row->cells[i];
 
         cell->field = decode_u32(d);
         cell->value = hm_unpack_raw(&d->r);
+        if (hm_guard_depth(cell->value) > HM_VALUE_DEPTH_MAX) {
+            refuse(d, HM_TOOBIG);
+        }
         if (!nothing) {
             struct hm_dot *replaced = alloc(d, 1, sizeof *replaced);
 

@@ -13,7 +13,10 @@
 enum {
     HM_CHANGE_BYTES_MAX = 32 * 1024,
     HM_CHANGE_REASON_BYTES_MAX = 200,
-    HM_RANK_MAX = 15
+    HM_RANK_MAX = 15,
+    /* Arrays and maps within one another in a value: what HM_GUARD_DEPTH_MAX leaves
+     * once the value lies in a state. */
+    HM_VALUE_DEPTH_MAX = 3
 };
 
 struct hm_cell_write {
@@ -40,9 +43,10 @@ struct hm_change {
     struct hm_bytes reason; /* text, may be empty */
 };
 
-/* Append the canonical bytes of change, written as dot, to buf. Sets buf->err to
- * HM_TOOBIG when they exceed HM_CHANGE_BYTES_MAX. Rows, cells and replaced dots must be
- * in order and unique (HM_ASSERT). */
+/* Append the canonical bytes of change, written as dot, to buf. Rows without cells are
+ * left out. Sets buf->err to HM_TOOBIG when the bytes, the reason or the nesting of a
+ * value exceed the limits above. Rows, cells and replaced dots must be in order and
+ * unique (HM_ASSERT). */
 void hm_change_encode(const struct hm_change *change, const struct hm_dot *dot,
                       struct hm_buf *buf);
 
