@@ -79,6 +79,35 @@ void *hm_arena_grow(struct hm_arena *arena, const void *old, size_t old_count,
     return out;
 }
 
+void *hm_arena_growable(struct hm_arena *arena, size_t count, size_t size)
+{
+    size_t room = 1;
+
+    while (room < count && room <= SIZE_MAX / 2) {
+        room *= 2;
+    }
+    return room < count ? NULL : hm_arena_array(arena, count == 0 ? 0 : room, size);
+}
+
+void *hm_arena_insert(struct hm_arena *arena, void *array, size_t count, size_t index,
+                      size_t size)
+{
+    bool is_full = (count & (count - 1)) == 0; /* 0 or a power of two */
+    uint8_t *out = array;
+
+    HM_ASSERT(index <= count);
+    if (is_full) {
+        out = hm_arena_growable(arena, count + 1, size);
+        if (out != NULL && count > 0) {
+            memcpy(out, array, count * size);
+        }
+    }
+    if (out != NULL) {
+        memmove(out + (index + 1) * size, out + index * size, (count - index) * size);
+    }
+    return out;
+}
+
 int hm_arena_copy(struct hm_arena *arena, struct hm_bytes bytes,
                   struct hm_bytes *out_copy)
 {

@@ -28,6 +28,15 @@ void *hm_arena_array(struct hm_arena *arena, size_t count, size_t size);
 void *hm_arena_grow(struct hm_arena *arena, const void *old, size_t old_count,
                     size_t new_count, size_t size);
 
+/* As hm_arena_array(), with room up to the next power of two for hm_arena_insert(). */
+void *hm_arena_growable(struct hm_arena *arena, size_t count, size_t size);
+/* Make room for one element at index <= count of an array of count elements that came
+ * from hm_arena_growable() or this, or is empty. Returns the array, which may have
+ * moved, with the new element undefined; NULL as above. n insertions cost memory for
+ * less than 4 n elements. */
+void *hm_arena_insert(struct hm_arena *arena, void *array, size_t count, size_t index,
+                      size_t size);
+
 /* Copies bytes. Errors: HM_NOMEM. */
 int hm_arena_copy(struct hm_arena *arena, struct hm_bytes bytes,
                   struct hm_bytes *out_copy) HM_MUST_USE;

@@ -8,20 +8,6 @@ void hm_household_init(struct hm_household *h, const struct hm_household_id *id,
     *h = (struct hm_household){.id = *id, .arena = arena};
 }
 
-/* Make room for one element at index in an array of count; returns the new array. */
-static void *insert_gap(struct hm_arena *arena, const void *array, size_t count,
-                        size_t index, size_t size)
-{
-    uint8_t *out = hm_arena_array(arena, count + 1, size);
-    const uint8_t *old = array;
-
-    if (out != NULL && count > 0) {
-        memcpy(out, old, index * size);
-        memcpy(out + (index + 1) * size, old + index * size, (count - index) * size);
-    }
-    return out;
-}
-
 static size_t vv_index(const struct hm_household *h, uint64_t incarnation)
 {
     size_t i = 0;
@@ -70,7 +56,7 @@ static int advance(struct hm_household *h, const struct hm_dot *dot,
         h->vv[i].n = dot->n;
         return HM_OK;
     }
-    vv = insert_gap(h->arena, h->vv, h->vv_count, i, sizeof *vv);
+    vv = hm_arena_insert(h->arena, h->vv, h->vv_count, i, sizeof *vv);
     if (vv == NULL) {
         return HM_NOMEM;
     }
@@ -180,7 +166,7 @@ static struct hm_row *want_row(struct hm_household *h, const struct hm_row_key *
     if (i < h->row_count && hm_row_key_compare(&h->rows[i].key, key) == 0) {
         return &h->rows[i];
     }
-    rows = insert_gap(h->arena, h->rows, h->row_count, i, sizeof *rows);
+    rows = hm_arena_insert(h->arena, h->rows, h->row_count, i, sizeof *rows);
     if (rows == NULL) {
         return NULL;
     }
@@ -199,7 +185,7 @@ static struct hm_cell *want_cell(struct hm_household *h, struct hm_row *row,
     if (i < row->cell_count && row->cells[i].field == field) {
         return &row->cells[i];
     }
-    cells = insert_gap(h->arena, row->cells, row->cell_count, i, sizeof *cells);
+    cells = hm_arena_insert(h->arena, row->cells, row->cell_count, i, sizeof *cells);
     if (cells == NULL) {
         return NULL;
     }
@@ -236,7 +222,7 @@ static int add_rm(struct hm_household *h, struct hm_cell *cell,
     if (i < cell->rm_count && hm_dot_compare(&cell->rm[i], dot) == 0) {
         return HM_OK;
     }
-    rm = insert_gap(h->arena, cell->rm, cell->rm_count, i, sizeof *rm);
+    rm = hm_arena_insert(h->arena, cell->rm, cell->rm_count, i, sizeof *rm);
     if (rm == NULL) {
         return HM_NOMEM;
     }
@@ -268,8 +254,8 @@ static int add_sibling(struct hm_household *h, struct hm_cell *cell,
     while (i < cell->sibling_count && hm_dot_compare(&cell->siblings[i].dot, dot) < 0) {
         i++;
     }
-    siblings =
-        insert_gap(h->arena, cell->siblings, cell->sibling_count, i, sizeof *siblings);
+    siblings = hm_arena_insert(h->arena, cell->siblings, cell->sibling_count, i,
+                               sizeof *siblings);
     if (siblings == NULL) {
         return HM_NOMEM;
     }
@@ -324,7 +310,7 @@ static int add_stamp(struct hm_household *h, const struct hm_stamp *stamp)
     if (i < h->stamp_count && hm_dot_compare(&h->stamps[i].dot, &stamp->dot) == 0) {
         return HM_OK;
     }
-    stamps = insert_gap(h->arena, h->stamps, h->stamp_count, i, sizeof *stamps);
+    stamps = hm_arena_insert(h->arena, h->stamps, h->stamp_count, i, sizeof *stamps);
     if (stamps == NULL) {
         return HM_NOMEM;
     }
@@ -373,6 +359,18 @@ static void tidy(struct hm_household *h)
     h->stamp_count = stamps;
 }
 
+/* The sum, or the nearest number there is: both come from a device and are labels. */
+static int64_t wall_time(int64_t base_ms, int64_t dt_ms)
+{
+    if (dt_ms > 0 && base_ms > INT64_MAX - dt_ms) {
+        return INT64_MAX;
+    }
+    if (dt_ms < 0 && base_ms < INT64_MIN - dt_ms) {
+        return INT64_MIN;
+    }
+    return base_ms + dt_ms;
+}
+
 int hm_household_apply(struct hm_household *h, const struct hm_change *change,
                        const struct hm_dot *dot, const struct hm_author *author,
                        bool *out_applied)
@@ -380,7 +378,7 @@ int hm_household_apply(struct hm_household *h, const struct hm_change *change,
     struct hm_stamp stamp = {.dot = *dot,
                              .user = change->user,
                              .rank = change->rank,
-                             .wall_ms = author->base_wall_ms + change->dt_ms};
+                             .wall_ms = wall_time(author->base_wall_ms, change->dt_ms)};
     int err;
 
     HM_ASSERT(hm_household_id_compare(&change->household, &h->id) == 0);

@@ -41,7 +41,7 @@ struct hm_stamp {
     struct hm_dot dot;
     uint32_t user;
     uint8_t rank;
-    int64_t wall_ms; /* UTC by the author's clock */
+    int64_t wall_ms; /* UTC by the author's clock; ends at the ends of the type */
 };
 
 struct hm_sibling {
@@ -76,6 +76,8 @@ struct hm_household {
     size_t row_count;
     struct hm_arena *arena; /* borrowed; holds everything above */
 };
+
+/* A household changes in place: a copy of the struct is no copy of the household. */
 
 /* An empty household. arena must outlive it. */
 void hm_household_init(struct hm_household *h, const struct hm_household_id *id,
@@ -120,8 +122,9 @@ int hm_household_scopes(const struct hm_household *h, uint32_t **out_scopes,
  */
 void hm_household_encode(const struct hm_household *h, struct hm_buf *buf);
 
-/* bytes: one state; the household keeps copies only. From outside it must have passed
- * hm_guard_check() with every check repeated here but NFC.
+/* bytes: one state; the household keeps copies only. Every count and order is checked,
+ * but not what is inside a value: bytes from outside must have passed hm_guard_check().
+ * Takes memory in proportion to the bytes that are there.
  *
  * Errors: HM_NOMEM; HM_TOOBIG; HM_TRUNCATED, HM_MALFORMED, HM_NONCANONICAL; HM_VERSION.
  */

@@ -131,7 +131,7 @@ struct decoder {
 
 static void *alloc(struct decoder *d, size_t count, size_t size)
 {
-    void *out = d->r.err == HM_OK ? hm_arena_array(d->h->arena, count, size) : NULL;
+    void *out = d->r.err == HM_OK ? hm_arena_growable(d->h->arena, count, size) : NULL;
 
     if (out == NULL && d->r.err == HM_OK) {
         d->r.err = HM_NOMEM;
@@ -151,17 +151,30 @@ static uint32_t decode_u32(struct decoder *d)
     return (uint32_t)hm_unpack_uint_max(&d->r, UINT32_MAX);
 }
 
-/* A count of things of at least one byte each: never more than the bytes left. */
-static size_t decode_count(struct decoder *d)
+/* The least bytes that an element takes. */
+enum { VV_BYTES = 6, STAMP_BYTES = 6, ROW_BYTES = 6, CELL_BYTES = 2, RM_BYTES = 3 };
+
+/* No more elements than the bytes left can hold, so that an announced count alone
+ * takes no memory. */
+static size_t fitting(struct decoder *d, size_t count, size_t least)
 {
-    return hm_unpack_array(&d->r, d->r.left.len);
+    if (count > d->r.left.len / least) {
+        refuse_if(d, true, HM_TRUNCATED);
+        return 0;
+    }
+    return count;
+}
+
+static size_t decode_count(struct decoder *d, size_t least)
+{
+    return fitting(d, hm_unpack_array(&d->r, SIZE_MAX), least);
 }
 
 static void decode_vv(struct decoder *d)
 {
     struct hm_household *h = d->h;
 
-    h->vv_count = decode_count(d);
+    h->vv_count = decode_count(d, VV_BYTES);
     h->vv = alloc(d, h->vv_count, sizeof h->vv[0]);
     for (size_t i = 0; i < h->vv_count && d->r.err == HM_OK; i++) {
         struct hm_vv_entry *entry = &h->vv[i];
@@ -184,7 +197,7 @@ static void decode_stamps(struct decoder *d)
 {
     struct hm_household *h = d->h;
 
-    h->stamp_count = decode_count(d);
+    h->stamp_count = decode_count(d, STAMP_BYTES);
     h->stamps = alloc(d, h->stamp_count, sizeof h->stamps[0]);
     d->stamp_used = alloc(d, h->stamp_count, sizeof d->stamp_used[0]);
     for (size_t i = 0; i < h->stamp_count && d->r.err == HM_OK; i++) {
@@ -231,7 +244,7 @@ static void decode_siblings(struct decoder *d, struct hm_cell *cell)
 
 static void decode_rm(struct decoder *d, struct hm_cell *cell)
 {
-    cell->rm_count = decode_count(d);
+    cell->rm_count = decode_count(d, RM_BYTES);
     cell->rm = alloc(d, cell->rm_count, sizeof cell->rm[0]);
     refuse_if(d, cell->rm_count == 0, HM_NONCANONICAL);
     for (size_t i = 0; i < cell->rm_count && d->r.err == HM_OK; i++) {
@@ -250,7 +263,7 @@ static void decode_cell(struct decoder *d, struct hm_cell *cell)
     size_t parts;
 
     cell->field = decode_u32(d);
-    parts = decode_count(d);
+    parts = decode_count(d, 1);
     refuse_if(d, parts == 0, HM_NONCANONICAL);
     cell->sibling_count = parts / 2;
     cell->siblings = alloc(d, cell->sibling_count, sizeof cell->siblings[0]);
@@ -280,7 +293,7 @@ static void decode_rows(struct decoder *d)
 {
     struct hm_household *h = d->h;
 
-    h->row_count = decode_count(d);
+    h->row_count = decode_count(d, ROW_BYTES);
     h->rows = alloc(d, h->row_count, sizeof h->rows[0]);
     for (size_t i = 0; i < h->row_count && d->r.err == HM_OK; i++) {
         struct hm_row *row = &h->rows[i];
@@ -289,7 +302,7 @@ static void decode_rows(struct decoder *d)
         decode_key(d, &row->key);
         refuse_if(d, i > 0 && hm_row_key_compare(&h->rows[i - 1].key, &row->key) >= 0,
                   HM_NONCANONICAL);
-        row->cell_count = hm_unpack_map(&d->r, d->r.left.len);
+        row->cell_count = fitting(d, hm_unpack_map(&d->r, SIZE_MAX), CELL_BYTES);
         refuse_if(d, row->cell_count == 0, HM_NONCANONICAL);
         row->cells = alloc(d, row->cell_count, sizeof row->cells[0]);
         for (size_t j = 0; j < row->cell_count && d->r.err == HM_OK; j++) {

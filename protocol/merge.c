@@ -49,7 +49,7 @@ struct join {
 
 static void *alloc(struct join *join, size_t count, size_t size)
 {
-    void *out = hm_arena_array(join->out->arena, count, size);
+    void *out = hm_arena_growable(join->out->arena, count, size);
 
     join->failed = join->failed || out == NULL;
     return out;
