@@ -4,6 +4,29 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+static int err_from_zstd(size_t rc)
+{
+    ZSTD_ErrorCode code = ZSTD_getErrorCode(rc);
+
+    if (code == ZSTD_error_memory_allocation) {
+        return HM_NOMEM;
+    }
+    if (code == ZSTD_error_srcSize_wrong) {
+        return HM_TRUNCATED;
+    }
+    return code == ZSTD_error_dstSize_tooSmall ? HM_TOOBIG : HM_MALFORMED;
+}
+
+/* zstd says "out of memory" of a dictionary that it can't read. */
+static bool is_broken(struct hm_bytes dictionary)
+{
+    struct hm_reader r = {.left = dictionary};
+    bool has_magic = hm_reader_uint(&r, 4) == 0x37a430ec;
+
+    return has_magic &&
+           ZDICT_isError(ZDICT_getDictHeaderSize(dictionary.data, dictionary.len));
+}
+
 int hm_compress(struct hm_bytes bytes, struct hm_dictionary dictionary,
                 struct hm_buf *out)
 {
@@ -31,23 +54,18 @@ int hm_compress(struct hm_bytes bytes, struct hm_dictionary dictionary,
     }
     (void)ZSTD_freeCCtx(context);
     if (ZSTD_isError(len)) {
-        return HM_NOMEM;
+        return is_broken(dictionary.bytes) ? HM_MALFORMED : err_from_zstd(len);
     }
     hm_buf_commit(out, len);
     return HM_OK;
 }
 
-static int err_from_zstd(size_t rc)
+/* A frame of today's format: neither one to be skipped nor one of an old zstd. */
+static bool is_frame(struct hm_bytes frame)
 {
-    ZSTD_ErrorCode code = ZSTD_getErrorCode(rc);
+    static const uint8_t magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
 
-    if (code == ZSTD_error_memory_allocation) {
-        return HM_NOMEM;
-    }
-    if (code == ZSTD_error_srcSize_wrong) {
-        return HM_TRUNCATED;
-    }
-    return code == ZSTD_error_dstSize_tooSmall ? HM_TOOBIG : HM_MALFORMED;
+    return frame.len >= sizeof magic && memcmp(frame.data, magic, sizeof magic) == 0;
 }
 
 int hm_decompress(struct hm_bytes frame, struct hm_dictionary dictionary,
@@ -58,7 +76,8 @@ int hm_decompress(struct hm_bytes frame, struct hm_dictionary dictionary,
     uint8_t *to;
     size_t len;
 
-    if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN) {
+    if (!is_frame(frame) || size == ZSTD_CONTENTSIZE_ERROR ||
+        size == ZSTD_CONTENTSIZE_UNKNOWN) {
         return HM_MALFORMED;
     }
     if (size > bytes_max) {
@@ -106,7 +125,7 @@ int hm_dictionary_train(struct hm_bytes samples, const size_t *sizes, size_t cou
     }
     len = ZDICT_trainFromBuffer(to, bytes_max, samples.data, sizes, (unsigned)count);
     if (ZDICT_isError(len)) {
-        return HM_INVALID;
+        return err_from_zstd(len) == HM_NOMEM ? HM_NOMEM : HM_INVALID;
     }
     hm_buf_commit(out, len);
     return HM_OK;

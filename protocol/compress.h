@@ -17,7 +17,8 @@ struct hm_dictionary {
 static const struct hm_dictionary HM_DICTIONARY_NONE;
 
 /* Append the compressed bytes to out as one frame that tells its content's size.
- * Errors: HM_NOMEM; HM_TOOBIG when out's limit is reached. out keeps its length. */
+ * Errors: HM_NOMEM; HM_TOOBIG when what zstd may need at worst exceeds out's limit;
+ *   HM_MALFORMED when the dictionary is broken. out keeps its length. */
 int hm_compress(struct hm_bytes bytes, struct hm_dictionary dictionary,
                 struct hm_buf *out) HM_MUST_USE;
 
