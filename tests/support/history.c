@@ -76,8 +76,7 @@ static void random_value(struct hm_build *b, struct hm_rng *rng, uint32_t field)
 }
 
 /* The keys of the rows that a history writes to, in order. */
-static struct hm_row_key row_key(const struct hm_history *history, struct hm_dot dot,
-                                 size_t kind)
+static struct hm_row_key row_key(struct hm_dot dot, size_t kind)
 {
     uint64_t first = hm_history_incarnation(0);
 
@@ -91,8 +90,7 @@ static struct hm_row_key row_key(const struct hm_history *history, struct hm_dot
     case 3:
         return (struct hm_row_key){1, 2026, 2, {dot.incarnation, dot.n, 1}};
     default:
-        return (struct hm_row_key){
-            2, 2026, 0, {history->entries[0].dot.incarnation, 1, 2}};
+        return (struct hm_row_key){2, 2026, 0, {first, 1, 2}};
     }
 }
 
@@ -106,7 +104,7 @@ static void write_entry(struct hm_history *history, struct hm_rng *rng,
                    (uint32_t)(10 + hm_rng_below(rng, 5)));
     b.change.dt_ms = (int64_t)hm_rng_below(rng, 100000) - 1000;
     for (size_t kind = 0; kind < ROW_KINDS; kind++) {
-        struct hm_row_key key = row_key(history, dot, kind);
+        struct hm_row_key key = row_key(dot, kind);
         bool empty = true;
 
         if (hm_rng_below(rng, 3) != 0) {
