@@ -290,10 +290,10 @@ static void random_item(struct hm_rng *rng, struct hm_buf *buf, int depth)
         break;
     case 2:
     case 3:
-        hm_pack_int(buf, (int64_t)hm_rng_next(rng) >> hm_rng_below(rng, 64));
+        hm_pack_int(buf, (int64_t)(0 - hm_rng_wide(rng)));
         break;
     case 4:
-        hm_pack_uint(buf, hm_rng_next(rng) >> hm_rng_below(rng, 64));
+        hm_pack_uint(buf, hm_rng_wide(rng));
         break;
     case 5:
         hm_pack_str(buf, hm_bytes_str(count > 1 ? "Đặng" : "abc"));
@@ -331,7 +331,9 @@ HM_TEST(msgpack_c_reads_what_it_accepts)
         }
         judge(hm_buf_bytes(&buf), &accepted);
         for (uint64_t flips = 1 + hm_rng_below(&rng, 3); flips > 0; flips--) {
-            buf.data[hm_rng_below(&rng, buf.len)] = (uint8_t)hm_rng_next(&rng);
+            uint8_t *at = buf.data + hm_rng_below(&rng, buf.len);
+
+            *at = (uint8_t)hm_rng_next(&rng);
         }
         judge(hm_buf_bytes(&buf), &accepted);
     }

@@ -68,7 +68,7 @@ static void random_value(struct hm_build *b, struct hm_rng *rng, uint32_t field)
         break;
     case 2:
     case 3:
-        hm_build_uint(b, field, hm_rng_next(rng) >> hm_rng_below(rng, 64));
+        hm_build_uint(b, field, hm_rng_wide(rng));
         break;
     default:
         hm_build_text(b, field, words[hm_rng_below(rng, 4)]);

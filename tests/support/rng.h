@@ -1,4 +1,5 @@
-/* Random numbers that a seed repeats on every machine (splitmix64). */
+/* Random numbers that a seed repeats on every machine (splitmix64). Two draws never
+ * stand in one expression or argument list: C leaves their order open. */
 #ifndef HM_TESTS_SUPPORT_RNG_H
 #define HM_TESTS_SUPPORT_RNG_H
 
@@ -21,6 +22,14 @@ static inline uint64_t hm_rng_next(struct hm_rng *rng)
 static inline uint64_t hm_rng_below(struct hm_rng *rng, uint64_t count)
 {
     return hm_rng_next(rng) % count;
+}
+
+/* A number of any width. */
+static inline uint64_t hm_rng_wide(struct hm_rng *rng)
+{
+    uint64_t value = hm_rng_next(rng);
+
+    return value >> hm_rng_below(rng, 64);
 }
 
 #endif
