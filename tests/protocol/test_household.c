@@ -135,6 +135,30 @@ HM_TEST(replacement_arrives_before_the_replaced)
     hm_arena_deinit(&arena);
 }
 
+/* Only a hostile pair of changes can do this: both are gone, in either order, and the
+ * state stays one that can be read. */
+HM_TEST(replacing_one_another)
+{
+    const struct hm_dot a = {0xa, 1};
+    const struct hm_dot b = {0xb, 1};
+    struct hm_bytes states[2];
+    struct hm_household back;
+    struct hm_arena kept;
+
+    hm_arena_init(&kept, 100000);
+    for (int order = 0; order < 2; order++) {
+        begin();
+        assert_true(order == 0 ? put(0xa, 1, 1, &b, 1) : put(0xb, 1, 2, &a, 1));
+        assert_true(order == 0 ? put(0xb, 1, 2, &a, 1) : put(0xa, 1, 1, &b, 1));
+        assert_int_equal(h.row_count, 0);
+        CHECK_OK(hm_arena_copy(&kept, hm_build_state(&arena, &h), &states[order]));
+        hm_arena_deinit(&arena);
+    }
+    assert_true(hm_bytes_equal(states[0], states[1]));
+    CHECK_OK(hm_household_decode(states[0], &kept, &back));
+    hm_arena_deinit(&kept);
+}
+
 /* A dot waited for in one cell may come with another cell only. */
 HM_TEST(what_the_vector_covers_is_not_waited_for)
 {
