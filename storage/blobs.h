@@ -16,8 +16,8 @@ int hm_blobs_put(struct hm_store *s, struct hm_bytes bytes,
 
 /* Append a piece that begins where the blob ends so far; another offset changes
  * nothing. *out_complete: the whole blob is there and has its hash; content that does
- * not have the hash is thrown away (HM_MALFORMED). Errors: HM_TOOBIG (size over the
- * limit); HM_MALFORMED. */
+ * not have the hash is thrown away (HM_MALFORMED: commit that too, or the same pieces
+ * are there again). Errors: HM_TOOBIG (size over the limit); HM_MALFORMED. */
 int hm_blobs_add_piece(struct hm_store *s, const uint8_t hash[HM_CONTENT_HASH_BYTES],
                        uint64_t offset, uint64_t size, struct hm_bytes piece,
                        bool *out_complete) HM_MUST_USE;
@@ -36,7 +36,7 @@ int hm_blobs_read(struct hm_store *s, const uint8_t hash[HM_CONTENT_HASH_BYTES],
                   uint64_t offset, size_t len, struct hm_arena *arena,
                   struct hm_bytes *out_bytes, uint64_t *out_size) HM_MUST_USE;
 
-/* Name a whole blob as a dictionary (by BLAKE2b-64 of its bytes). */
+/* Name a whole blob as a dictionary (by hm_hash_u64() of its bytes). */
 int hm_blobs_add_dictionary(struct hm_store *s,
                             const uint8_t hash[HM_CONTENT_HASH_BYTES],
                             uint64_t *out_id) HM_MUST_USE;

@@ -316,6 +316,27 @@ static int place(struct hm_store *s, const struct hm_household *h,
     return err == HM_OK ? keep_scopes(s, &h->id, h->home, after, after_count) : err;
 }
 
+int hm_households_position(struct hm_store *s, uint32_t scope,
+                           const struct hm_household_id *id, uint64_t *out_position)
+{
+    struct hm_stmt *stmt;
+    bool row = false;
+    int err = keyed(s,
+                    "SELECT position FROM standing "
+                    "WHERE scope = $1 AND a = $2 AND n = $3",
+                    scope, id, &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    err = hm_stmt_step(stmt, &row);
+    if (err == HM_OK) {
+        *out_position = row ? hm_stmt_u64(stmt, 0) : 0;
+    }
+    hm_stmt_reset(stmt);
+    return err;
+}
+
 /* A scope is no longer held: the household stands in the others, if there are any. */
 static int drop_from(struct hm_store *s, uint32_t scope,
                      const struct hm_household_id *id, struct hm_arena *arena)
@@ -458,5 +479,45 @@ int hm_households_store(struct hm_store *s, const struct hm_household *h,
         }
     }
     hm_buf_deinit(&state);
+    return err;
+}
+
+struct recount {
+    struct hm_store *s;
+    hm_policy_of_fn policy_of;
+    void *policy_arg;
+};
+
+static int recount_one(void *arg, const struct hm_household_row *row)
+{
+    struct recount *recount = arg;
+    struct hm_household h;
+    struct hm_arena arena;
+    int err;
+
+    hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
+    err = hm_household_decode(row->state, &arena, &h);
+    if (err == HM_OK) {
+        err = count_conflicts(recount->s, &h, recount->policy_of, recount->policy_arg);
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+int hm_households_recount(struct hm_store *s, hm_policy_of_fn policy_of,
+                          void *policy_arg)
+{
+    struct recount recount = {s, policy_of, policy_arg};
+    struct hm_arena arena;
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+    int err;
+
+    hm_arena_init(&arena, 16 * 1024 * 1024);
+    err = hm_households_scopes(s, &arena, &scopes, &count);
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = hm_households_each(s, scopes[i], 0, recount_one, &recount);
+    }
+    hm_arena_deinit(&arena);
     return err;
 }

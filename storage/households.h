@@ -26,6 +26,11 @@ int hm_households_load_or_new(struct hm_store *s, const struct hm_household_id *
 int hm_households_store(struct hm_store *s, const struct hm_household *h,
                         hm_policy_of_fn policy_of, void *policy_arg) HM_MUST_USE;
 
+/* Where the household stands in a scope's feed; 0: it does not. */
+int hm_households_position(struct hm_store *s, uint32_t scope,
+                           const struct hm_household_id *id,
+                           uint64_t *out_position) HM_MUST_USE;
+
 /* Forget every household of a scope that stands in no other one: for a node that no
  * longer holds it. The log stays, and so does where it stood in the parent's feed. */
 int hm_households_drop_scope(struct hm_store *s, uint32_t scope) HM_MUST_USE;
@@ -58,6 +63,10 @@ int hm_households_scopes(struct hm_store *s, struct hm_arena *arena,
  */
 int hm_households_prefixes(struct hm_store *s, uint32_t scope,
                            struct hm_buf *buf) HM_MUST_USE;
+
+/* Count the conflicts of every household again: the policies have changed. */
+int hm_households_recount(struct hm_store *s, hm_policy_of_fn policy_of,
+                          void *policy_arg) HM_MUST_USE;
 
 struct hm_households_count {
     uint64_t households;

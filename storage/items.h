@@ -43,8 +43,11 @@ int hm_items_next_id(struct hm_store *s, enum hm_item_kind kind,
 /* Views in arena. Errors: HM_NOTFOUND. */
 int hm_items_get(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
                  struct hm_arena *arena, struct hm_admin_item *out) HM_MUST_USE;
+/* How many of a kind are here. */
+int hm_items_count(struct hm_store *s, enum hm_item_kind kind,
+                   size_t *out_count) HM_MUST_USE;
 /* All of a kind by id; views live during the call only. A code other than HM_OK from fn
- * ends it and is returned. fn may read the store, but not through this function. */
+ * ends it and is returned. fn may read the store. */
 typedef int (*hm_items_fn)(void *arg, const struct hm_admin_item *item);
 int hm_items_each(struct hm_store *s, enum hm_item_kind kind, hm_items_fn fn,
                   void *arg) HM_MUST_USE;
@@ -59,10 +62,17 @@ int hm_items_decode(struct hm_bytes bytes, struct hm_admin_item *out) HM_MUST_US
 int hm_items_take(struct hm_store *s, const struct hm_admin_item *item,
                   const uint8_t *authority, bool *out_taken) HM_MUST_USE;
 
+/* Erase an item that this node no longer needs; it can be taken again. Nothing happens
+ * when it is not here. */
+int hm_items_drop(struct hm_store *s, enum hm_item_kind kind, uint64_t id) HM_MUST_USE;
+/* All items of all kinds in the feed's order; as hm_items_each(). fn may drop. */
+int hm_items_each_of_all(struct hm_store *s, hm_items_fn fn, void *arg) HM_MUST_USE;
+
 /* What the receiver needs: decided for each item by the caller. */
 typedef bool (*hm_items_filter_fn)(void *arg, const struct hm_admin_item *item);
 
-/* The sum of the hashes of the items that pass, and how many. */
+/* The sum of the hashes of the items that pass, and how many. filter NULL: all, here
+ * and in what follows. */
 int hm_items_digest(struct hm_store *s, hm_items_filter_fn filter, void *arg,
                     struct hm_hash *out_digest, uint64_t *out_count) HM_MUST_USE;
 /* Append the items behind position that pass, in the feed's order, until buf would grow

@@ -346,10 +346,12 @@ int hm_log_keep_segment(struct hm_store *s, uint64_t incarnation, uint64_t first
                         uint64_t last_n, struct hm_bytes bytes)
 {
     struct hm_stmt *stmt;
-    int err = hm_db_stmt(hm_store_db(s),
-                         "INSERT INTO segment (incarnation, first_n, last_n, bytes) "
-                         "VALUES ($1, $2, $3, $4)",
-                         &stmt);
+    int err =
+        hm_db_stmt(hm_store_db(s),
+                   "INSERT INTO segment (incarnation, first_n, last_n, bytes) "
+                   "VALUES ($1, $2, $3, $4) ON CONFLICT (incarnation, first_n) "
+                   "DO UPDATE SET last_n = excluded.last_n, bytes = excluded.bytes",
+                   &stmt);
 
     if (err != HM_OK) {
         return err;

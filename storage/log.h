@@ -44,7 +44,8 @@ int hm_log_append_birth(struct hm_store *s, uint64_t incarnation,
 int hm_log_add_history(struct hm_store *s, const struct hm_dot *dot,
                        const struct hm_household_id *household,
                        uint32_t home) HM_MUST_USE;
-/* Keep a segment's bytes as they came. */
+/* Keep a segment's bytes as they came; a longer one with the same beginning takes the
+ * place of a shorter one. */
 int hm_log_keep_segment(struct hm_store *s, uint64_t incarnation, uint64_t first_n,
                         uint64_t last_n, struct hm_bytes bytes) HM_MUST_USE;
 
@@ -52,11 +53,13 @@ int hm_log_keep_segment(struct hm_store *s, uint64_t incarnation, uint64_t first
 int hm_log_chain_at(struct hm_store *s, uint64_t incarnation, uint64_t n,
                     struct hm_hash *out) HM_MUST_USE;
 
+enum { HM_LOG_DICTIONARIES_MAX = 3 };
+
 /* Seal own entries that lie in no segment yet, the oldest first, at most bytes_max of
- * them uncompressed; the dictionary is used when the caller's peer has it.
- * *out_more: some are left. */
-int hm_log_seal(struct hm_store *s, struct hm_dictionary dictionary, size_t bytes_max,
-                bool *out_more) HM_MUST_USE;
+ * them uncompressed, with that of the dictionaries (at most HM_LOG_DICTIONARIES_MAX),
+ * or none, which makes each segment smallest. *out_more: some are left. */
+int hm_log_seal(struct hm_store *s, const struct hm_dictionary *dictionaries,
+                size_t dictionary_count, size_t bytes_max, bool *out_more) HM_MUST_USE;
 
 /* The segment that begins at or before entry n and holds it; a view of its bytes in
  * arena. Errors: HM_NOTFOUND. */

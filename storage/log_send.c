@@ -78,15 +78,48 @@ static int mark_sealed(struct hm_store *s, uint64_t incarnation, uint64_t first_
     return err;
 }
 
-static int seal_segment(struct hm_store *s, const struct hm_log *log,
-                        const struct pending *pending, struct hm_dictionary dictionary)
+struct sealing {
+    struct hm_store *s;
+    const struct hm_dictionary *dictionaries;
+    size_t dictionary_count;
+    size_t bytes_left;
+    bool more;
+};
+
+/* The smallest of the segments that the dictionaries give. */
+static int seal_smallest(const struct sealing *sealing, struct hm_segment_seal *seal,
+                         struct hm_buf *out)
 {
+    struct hm_buf next;
+    int err;
+
+    seal->dictionary = HM_DICTIONARY_NONE;
+    err = hm_segment_seal(seal, out);
+    hm_buf_init(&next, out->len_max);
+    for (size_t i = 0; i < sealing->dictionary_count && err == HM_OK; i++) {
+        hm_buf_clear(&next);
+        seal->dictionary = sealing->dictionaries[i];
+        err = hm_segment_seal(seal, &next);
+        if (err == HM_OK && next.len < out->len) {
+            struct hm_buf smaller = next;
+
+            next = *out;
+            *out = smaller;
+        }
+    }
+    hm_buf_deinit(&next);
+    return err;
+}
+
+static int seal_segment(const struct sealing *sealing, const struct hm_log *log,
+                        const struct pending *pending)
+{
+    struct hm_store *s = sealing->s;
     struct hm_segment_seal seal = {.incarnation = log->author.incarnation,
                                    .device = log->author.device,
                                    .first_n = log->sealed,
                                    .entries = pending->entries,
                                    .count = pending->count,
-                                   .dictionary = dictionary,
                                    .secret_key = hm_store_secret_key(s)};
     struct hm_buf buf;
     int err = HM_OK;
@@ -98,7 +131,7 @@ static int seal_segment(struct hm_store *s, const struct hm_log *log,
         return err;
     }
     hm_buf_init(&buf, 2 * HM_SEGMENT_BYTES_MAX);
-    err = hm_segment_seal(&seal, &buf);
+    err = seal_smallest(sealing, &seal, &buf);
     if (err == HM_OK) {
         err = hm_log_keep_segment(s, seal.incarnation, seal.first_n,
                                   seal.first_n + seal.count - 1, hm_buf_bytes(&buf));
@@ -110,20 +143,13 @@ static int seal_segment(struct hm_store *s, const struct hm_log *log,
     return err;
 }
 
-struct sealing {
-    struct hm_store *s;
-    struct hm_dictionary dictionary;
-    size_t bytes_left;
-    bool more;
-};
-
 static int seal_log(void *arg, const struct hm_log *found)
 {
     struct sealing *sealing = arg;
     struct hm_log log = *found;
     int err = HM_OK;
 
-    while (err == HM_OK && log.sealed < log.entries) {
+    while (err == HM_OK && log.entries > 1 && log.sealed < log.entries) {
         struct pending pending = {0};
         struct hm_arena arena;
         size_t bytes_max = sealing->bytes_left < HM_SEGMENT_BODY_BYTES_MAX
@@ -140,7 +166,7 @@ static int seal_log(void *arg, const struct hm_log *found)
             err = HM_CORRUPT; /* the log says that there are some */
         }
         if (err == HM_OK) {
-            err = seal_segment(sealing->s, &log, &pending, sealing->dictionary);
+            err = seal_segment(sealing, &log, &pending);
         }
         hm_arena_deinit(&arena);
         log.sealed += pending.count;
@@ -150,11 +176,13 @@ static int seal_log(void *arg, const struct hm_log *found)
     return err;
 }
 
-int hm_log_seal(struct hm_store *s, struct hm_dictionary dictionary, size_t bytes_max,
-                bool *out_more)
+int hm_log_seal(struct hm_store *s, const struct hm_dictionary *dictionaries,
+                size_t dictionary_count, size_t bytes_max, bool *out_more)
 {
-    struct sealing sealing = {
-        .s = s, .dictionary = dictionary, .bytes_left = bytes_max};
+    struct sealing sealing = {.s = s,
+                              .dictionaries = dictionaries,
+                              .dictionary_count = dictionary_count,
+                              .bytes_left = bytes_max};
     int err = hm_log_each_own(s, seal_log, &sealing);
 
     if (err == HM_OK) {

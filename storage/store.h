@@ -88,10 +88,12 @@ int hm_store_set_bytes(struct hm_store *s, const char *name,
 #define HM_META_UPSTREAM_PIN    "upstream_pin"    /* bytes: SHA-256 of its public key */
 #define HM_META_TOKEN           "token"           /* bytes: this device's, for it */
 #define HM_META_AUTHORITY       "authority"       /* bytes: the centre's public key */
-#define HM_META_PAUSED          "paused"          /* number */
-#define HM_META_CLOCK_OFFSET    "clock_offset_ms" /* number: parent's clock less ours */
-#define HM_META_CLOCK_CHECKED   "clock_checked_ms" /* number: when, by our clock */
-#define HM_META_LAST_OK         "sync_last_ok_ms"  /* number */
+#define HM_META_OFFER_LOGS                                                             \
+    "offer_logs"                       /* number: 1 when the parent may lack own logs */
+#define HM_META_PAUSED        "paused" /* number */
+#define HM_META_CLOCK_OFFSET  "clock_offset_ms"  /* number: parent's clock less ours */
+#define HM_META_CLOCK_CHECKED "clock_checked_ms" /* number: when, by our clock */
+#define HM_META_LAST_OK       "sync_last_ok_ms"  /* number */
 
 /* HM_NODE_NEW when nothing says otherwise. */
 int hm_store_role(struct hm_store *s, enum hm_node_role *out_role) HM_MUST_USE;

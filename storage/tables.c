@@ -183,6 +183,14 @@ static const struct hm_table blob = {
     .primary_key = "hash",
 };
 
+/* Blobs that have come in part: consecutive pieces from byte 0 on. */
+static const struct hm_table blob_piece = {
+    .name = "blob_piece",
+    .columns = {HM_COLUMN("hash", BLOB), HM_COLUMN("first_byte", INT),
+                HM_COLUMN("size", INT), HM_COLUMN("bytes", BLOB)},
+    .primary_key = "hash, first_byte",
+};
+
 /* Compression dictionaries among the blobs; kept for ever: segments name them. */
 static const struct hm_table dictionary = {
     .name = "dictionary",
@@ -193,10 +201,10 @@ static const struct hm_table dictionary = {
 const struct hm_migration hm_tables_migrations[] = {
     {.number = 1,
      .name = "first",
-     .tables = {&meta,      &incarnation, &entry,       &segment,    &history,
-                &household, &home,        &standing,    &feed,       &mark,
-                &cursor,    &receipt,     &item,        &quarantine, &conflict,
-                &token,     &invitation,  &import_line, &blob,       &dictionary}},
+     .tables = {&meta, &incarnation, &entry,     &segment, &history,    &household,
+                &home, &standing,    &feed,      &mark,    &cursor,     &receipt,
+                &item, &quarantine,  &conflict,  &token,   &invitation, &import_line,
+                &blob, &blob_piece,  &dictionary}},
 };
 
 const size_t hm_tables_migration_count =

@@ -1,0 +1,402 @@
+#include "storage/accept.h"
+
+#include <stdio.h>
+
+#include "storage/households.h"
+#include "storage/log.h"
+
+int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *forms,
+                   struct hm_arena *arena)
+{
+    struct hm_accept made = {.s = s, .forms = forms, .arena = arena};
+    int err = hm_units_load(s, arena, &made.tree);
+
+    if (err == HM_OK) {
+        *a = made;
+    }
+    return err;
+}
+
+/* Bytes that move nothing: kept by the hash of their content. */
+static int keep_apart(struct hm_accept *a, const struct hm_segment *segment,
+                      struct hm_bytes bytes, int reason, const char *detail)
+{
+    struct hm_quarantine_entry entry = {.device = segment == NULL ? 0 : segment->device,
+                                        .reason = reason,
+                                        .detail = detail,
+                                        .bytes = bytes};
+
+    return hm_quarantine_put(a->s, &entry);
+}
+
+static int want_authority(struct hm_accept *a, uint64_t device)
+{
+    int err;
+
+    if (a->has_authority && a->authority.device.id == device) {
+        return HM_OK;
+    }
+    err =
+        hm_authorise_prepare(a->s, a->forms, &a->tree, device, a->arena, &a->authority);
+    a->has_authority = err == HM_OK;
+    return err;
+}
+
+/* Whether a segment's bytes are what they claim. HM_OK, or why they are kept apart. */
+static int check_bytes(struct hm_accept *a, const struct hm_segment *segment,
+                       const char **out_detail)
+{
+    int err = want_authority(a, segment->device);
+
+    if (err == HM_NOTFOUND) {
+        *out_detail = "written by a device that is not enrolled";
+        return HM_DENIED;
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    if (hm_segment_verify(segment, a->authority.device.public_key) != HM_OK) {
+        *out_detail = "the signature is not of the device that it names";
+        return HM_SIGNATURE;
+    }
+    return HM_OK;
+}
+
+/* How the segment stands to the log that is held: HM_OK, HM_GAP, or HM_CHAIN when it is
+ * another branch. Storage errors come back as they are. */
+static int check_place(struct hm_accept *a, const struct hm_segment *segment,
+                       const struct hm_log *log)
+{
+    uint64_t last_n = segment->first_n + segment->count - 1;
+    struct hm_hash held;
+    int err = HM_OK;
+
+    if (log->entries > 0 && log->author.device != segment->device) {
+        return HM_CHAIN;
+    }
+    if (segment->first_n > log->entries) {
+        return HM_GAP;
+    }
+    if (segment->first_n > 0) {
+        err = hm_log_chain_at(a->s, segment->incarnation, segment->first_n - 1, &held);
+        if (err == HM_OK && !hm_hash_equal(&held, &segment->prev_chain)) {
+            err = HM_CHAIN;
+        }
+    }
+    if (err == HM_OK && last_n < log->entries) {
+        err = hm_log_chain_at(a->s, segment->incarnation, last_n, &held);
+        if (err == HM_OK && !hm_hash_equal(&held, &segment->chain)) {
+            err = HM_CHAIN;
+        }
+    }
+    return err;
+}
+
+/* A segment that goes on behind what is held must agree with the held part. */
+static int check_overlap(const struct hm_segment *segment,
+                         const struct hm_bytes *entries, const struct hm_log *log)
+{
+    struct hm_hash chain = segment->prev_chain;
+
+    if (log->entries <= segment->first_n) {
+        return HM_OK;
+    }
+    for (uint64_t n = segment->first_n; n < log->entries; n++) {
+        chain = hm_chain_next(&chain, entries[n - segment->first_n]);
+    }
+    return hm_hash_equal(&chain, &log->chain) ? HM_OK : HM_CHAIN;
+}
+
+static int add_notice(struct hm_accept *a, const struct hm_dot *dot, int reason,
+                      const char *detail)
+{
+    if (a->notice_count == a->notice_room) {
+        a->notice_room = 2 * a->notice_room + 8;
+        a->notices = hm_arena_grow(a->arena, a->notices, a->notice_count,
+                                   a->notice_room, sizeof a->notices[0]);
+        if (a->notices == NULL) {
+            return HM_NOMEM;
+        }
+    }
+    a->notices[a->notice_count] = (struct hm_accept_notice){
+        .dot = *dot,
+        .reason = reason,
+        .detail = hm_arena_text(a->arena, hm_bytes_str(detail))};
+    return a->notices[a->notice_count++].detail == NULL ? HM_NOMEM : HM_OK;
+}
+
+static struct hm_accept_touched *
+find_touched(struct hm_accept *a, const struct hm_household_id *id, uint32_t scope)
+{
+    for (size_t i = a->touched_count; i-- > 0;) {
+        struct hm_accept_touched *t = &a->touched[i];
+
+        if (t->scope == scope && hm_household_id_compare(&t->id, id) == 0) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+/* Notes where the household stood and stands; call before and after it is stored. */
+static int touch(struct hm_accept *a, const struct hm_household *h, bool refused)
+{
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+    int err = hm_household_scopes(h, &scopes, &count);
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        struct hm_accept_touched *t = find_touched(a, &h->id, scopes[i]);
+        uint64_t position = 0;
+
+        err = hm_households_position(a->s, scopes[i], &h->id, &position);
+        if (err == HM_OK && t == NULL) {
+            if (a->touched_count == a->touched_room) {
+                a->touched_room = 2 * a->touched_room + 32;
+                a->touched = hm_arena_grow(a->arena, a->touched, a->touched_count,
+                                           a->touched_room, sizeof a->touched[0]);
+                if (a->touched == NULL) {
+                    return HM_NOMEM;
+                }
+            }
+            t = &a->touched[a->touched_count++];
+            *t = (struct hm_accept_touched){
+                .id = h->id, .scope = scopes[i], .position_before = position};
+        }
+        if (t != NULL) {
+            t->position_after = position;
+            t->refused = t->refused || refused;
+        }
+    }
+    return err;
+}
+
+struct entry {
+    struct hm_log *log;
+    struct hm_dot dot;
+    struct hm_bytes bytes;
+    struct hm_hash chain;
+    uint64_t segment_first_n;
+};
+
+static int quarantine_change(struct hm_accept *a, const struct entry *e,
+                             const struct hm_change *change, int verdict,
+                             const char *detail)
+{
+    struct hm_quarantine_entry entry = {.dot = e->dot,
+                                        .device = e->log->author.device,
+                                        .reason = verdict,
+                                        .detail = detail,
+                                        .bytes = e->bytes};
+    int err;
+
+    if (change != NULL) {
+        entry.scope = change->scope;
+        entry.household = change->household;
+    }
+    err = hm_quarantine_put(a->s, &entry);
+    return err == HM_OK ? add_notice(a, &e->dot, verdict, detail) : err;
+}
+
+/* The change is in order: it enters the household's state, or only its vector. */
+static int enter(struct hm_accept *a, const struct entry *e,
+                 const struct hm_change *change, struct hm_household *h, int verdict)
+{
+    bool applied = false;
+    int err = HM_OK;
+
+    if (verdict == HM_OK) {
+        err = hm_household_apply(h, change, &e->dot, &e->log->author, &applied);
+    } else {
+        err = hm_household_refuse(h, change, &e->dot, &e->log->author);
+    }
+    if (err == HM_OK) {
+        err = touch(a, h, verdict != HM_OK);
+    }
+    if (err == HM_OK) {
+        err = hm_households_store(a->s, h, hm_forms_policy_of, a->forms);
+    }
+    if (err == HM_OK) {
+        err = touch(a, h, verdict != HM_OK);
+    }
+    if (err == HM_OK) {
+        err = hm_log_add_history(a->s, &e->dot, &h->id, h->home);
+    }
+    return err;
+}
+
+static int accept_change(struct hm_accept *a, const struct entry *e)
+{
+    char detail[HM_QUARANTINE_DETAIL_MAX] = "";
+    struct hm_household h;
+    struct hm_change change;
+    struct hm_arena arena;
+    bool found = false;
+    int verdict = HM_OK;
+    int err;
+
+    hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
+    verdict = hm_change_decode(e->bytes, &e->dot, &arena, &change);
+    if (verdict == HM_NOMEM) {
+        err = HM_NOMEM;
+    } else if (verdict != HM_OK) {
+        (void)snprintf(detail, sizeof detail, "not a change: %s", hm_err_text(verdict));
+        err = quarantine_change(a, e, NULL, verdict, detail);
+    } else {
+        err = hm_households_load_or_new(a->s, &change.household, &arena, &h, &found);
+        if (err == HM_OK) {
+            a->authority.arena = &arena; /* what it reads dies with this change */
+            err = hm_authorise_change(&a->authority, &change, &h, found, &verdict,
+                                      detail);
+            a->authority.arena = a->arena;
+        }
+        if (err == HM_OK && verdict != HM_OK) {
+            err = quarantine_change(a, e, &change, verdict, detail);
+        }
+        if (err == HM_OK) {
+            err = enter(a, e, &change, &h, verdict);
+        }
+    }
+    hm_arena_deinit(&arena);
+    if (err == HM_OK) {
+        err = hm_log_append(a->s, e->log, &e->chain, verdict, e->segment_first_n);
+        a->changes++;
+    }
+    return err;
+}
+
+/* Entry 0. HM_INVALID: it is not a birth of the segment's device. */
+static int accept_birth(struct hm_accept *a, const struct hm_segment *segment,
+                        struct hm_bytes bytes, const struct hm_hash *chain,
+                        struct hm_log *log)
+{
+    struct hm_birth birth;
+    int err = hm_birth_decode(bytes, &birth);
+
+    if (err != HM_OK) {
+        return err == HM_NOMEM ? err : HM_INVALID;
+    }
+    if (birth.device != segment->device) {
+        return HM_INVALID;
+    }
+    return hm_log_append_birth(a->s, segment->incarnation, &birth, chain, log);
+}
+
+static int append_new(struct hm_accept *a, const struct hm_segment *segment,
+                      const struct hm_bytes *entries, struct hm_log *log)
+{
+    struct hm_hash chain = segment->prev_chain;
+    int err = HM_OK;
+
+    for (size_t i = 0; i < segment->count && err == HM_OK; i++) {
+        struct entry e = {.log = log,
+                          .dot = {segment->incarnation, segment->first_n + i},
+                          .bytes = entries[i],
+                          .segment_first_n = segment->first_n};
+
+        chain = hm_chain_next(&chain, entries[i]);
+        e.chain = chain;
+        if (e.dot.n < log->entries) {
+            continue;
+        }
+        err = e.dot.n == 0 ? accept_birth(a, segment, entries[i], &chain, log)
+                           : accept_change(a, &e);
+    }
+    return err;
+}
+
+/* Everything behind the check of the signature. Bytes that are not in order give
+ * HM_CHAIN, HM_GAP, HM_DICTIONARY, HM_INVALID or what hm_segment_unpack() says. */
+static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
+                         struct hm_bytes bytes, struct hm_log *log)
+{
+    struct hm_dictionary dictionary = {0};
+    const struct hm_bytes *entries;
+    struct hm_arena arena;
+    int err = check_place(a, segment, log);
+
+    if (err != HM_OK || segment->first_n + segment->count <= log->entries) {
+        return err;
+    }
+    hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
+    err = hm_blobs_dictionary(a->s, segment->dictionary, &arena, &dictionary);
+    if (err == HM_OK) {
+        err = hm_segment_unpack(segment, dictionary, &arena, &entries);
+    }
+    if (err == HM_OK) {
+        err = check_overlap(segment, entries, log);
+    }
+    if (err == HM_OK) {
+        err = append_new(a, segment, entries, log);
+    }
+    if (err == HM_OK) {
+        err = hm_log_keep_segment(a->s, segment->incarnation, segment->first_n,
+                                  segment->first_n + segment->count - 1, bytes);
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+/* Is it the bytes' fault, and not the store's? */
+static bool is_theirs(int err)
+{
+    return err == HM_CHAIN || err == HM_INVALID || err == HM_MALFORMED ||
+           err == HM_TRUNCATED || err == HM_NONCANONICAL || err == HM_TOOBIG ||
+           err == HM_VERSION;
+}
+
+int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,
+                      uint64_t *out_incarnation, uint64_t *out_entries)
+{
+    struct hm_segment segment = {0};
+    struct hm_log log = {0};
+    const char *detail = "";
+    int err = hm_segment_open(bytes, &segment);
+
+    *out_incarnation = 0;
+    *out_entries = 0;
+    if (err != HM_OK) {
+        return keep_apart(a, NULL, bytes, err, "not a segment");
+    }
+    err = check_bytes(a, &segment, &detail);
+    if (err == HM_SIGNATURE || err == HM_DENIED) {
+        return keep_apart(a, &segment, bytes, err, detail);
+    }
+    if (err == HM_OK) {
+        err = hm_log_get(a->s, segment.incarnation, &log);
+        err = err == HM_NOTFOUND ? HM_OK : err;
+    }
+    if (err == HM_OK) {
+        int fault;
+
+        err = hm_db_savepoint(hm_store_db(a->s));
+        if (err != HM_OK) {
+            return err;
+        }
+        fault = place_segment(a, &segment, bytes, &log);
+        if (is_theirs(fault)) {
+            err = hm_db_rollback_to(hm_store_db(a->s));
+            if (err == HM_OK) {
+                err = keep_apart(a, &segment, bytes, fault,
+                                 fault == HM_CHAIN ? "another branch of a log: a fork"
+                                                   : hm_err_text(fault));
+            }
+            if (err == HM_OK) {
+                log.entries = 0;
+                err = hm_log_get(a->s, segment.incarnation, &log);
+                err = err == HM_NOTFOUND ? HM_OK : err;
+            }
+        } else {
+            /* A gap or an unknown dictionary: the receipt tells what is held. */
+            err = fault == HM_GAP || fault == HM_DICTIONARY ? HM_OK : fault;
+            if (err == HM_OK) {
+                err = hm_db_release(hm_store_db(a->s));
+            }
+        }
+    }
+    if (err == HM_OK) {
+        *out_incarnation = segment.incarnation;
+        *out_entries = log.entries;
+    }
+    return err;
+}

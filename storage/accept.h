@@ -1,0 +1,59 @@
+/* A segment from another node: verified, authorised, appended to its log, applied.
+ *
+ * Only an authenticated entry that is next in the chain already held moves the log and
+ * the vector, also when authorisation refuses it. What is known already is compared by
+ * its chain hash and skipped. Bytes with a bad signature, a broken chain or of a fork's
+ * other branch are kept in quarantine by the hash of their content and move nothing.
+ *
+ * Runs inside a transaction of the caller, who commits before any receipt leaves.
+ * Blocking; thread as the store. */
+#ifndef HM_STORAGE_ACCEPT_H
+#define HM_STORAGE_ACCEPT_H
+
+#include "storage/authorise.h"
+
+enum { HM_ACCEPT_ARENA_BYTES_MAX = 512 * 1024 * 1024 };
+
+/* A household that a sender's own changes moved in a feed. */
+struct hm_accept_touched {
+    struct hm_household_id id;
+    uint32_t scope;
+    uint64_t position_before; /* before the first of them; 0: it did not stand there */
+    uint64_t position_after;
+    bool refused; /* one of them was refused: the sender's state is not ours */
+};
+
+struct hm_accept_notice {
+    struct hm_dot dot;
+    int reason;
+    const char *detail; /* in the arena */
+};
+
+/* One sender's segments within one transaction. Lists grow in the arena. */
+struct hm_accept {
+    struct hm_store *s;
+    struct hm_forms *forms;
+    struct hm_units_tree tree;
+    struct hm_arena *arena;
+    struct hm_authority authority; /* of the last author */
+    bool has_authority;
+    struct hm_accept_touched *touched;
+    size_t touched_count;
+    size_t touched_room;
+    struct hm_accept_notice *notices;
+    size_t notice_count;
+    size_t notice_room;
+    uint64_t changes; /* new ones, refused ones too */
+};
+
+/* arena must outlive a. */
+int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *forms,
+                   struct hm_arena *arena) HM_MUST_USE;
+
+/* *out_incarnation: whose log it is (0: the bytes are no segment), *out_entries: how
+ * many of its entries are held now. Whatever is wrong with the bytes is not an error:
+ * the return value is the store's. */
+int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,
+                      uint64_t *out_incarnation, uint64_t *out_entries) HM_MUST_USE;
+
+#endif

@@ -1,0 +1,44 @@
+/* What a parent answers to the wishes of one request that only read: feeds,
+ * comparisons, pieces of blobs, within the budget that the child asked for.
+ *
+ * A household that only the asking child's own changes moved is left out of its feed:
+ * it has that state already. Runs inside a read transaction of the caller, behind the
+ * commit of what the request brought. Blocking; thread as the store. */
+#ifndef HM_STORAGE_ANSWER_H
+#define HM_STORAGE_ANSWER_H
+
+#include "protocol/downsync.h"
+#include "storage/accept.h"
+#include "storage/scope0.h"
+
+enum { HM_ANSWER_DICTIONARIES_MAX = 4 };
+
+struct hm_answer {
+    struct hm_store *s;
+    const struct hm_device *sender;
+    const struct hm_accept *accept; /* what the request itself moved */
+    struct hm_arena *arena;
+    struct hm_buf *reply;
+    size_t bytes_max; /* of the reply; the last frame may go over it */
+    uint64_t timeline;
+    uint32_t *scopes; /* that the sender is assigned, ascending */
+    size_t scope_count;
+    struct hm_scope0_filter *filter;
+    struct hm_dictionary dictionaries[HM_ANSWER_DICTIONARIES_MAX];
+    size_t dictionary_count;
+    bool wrote_states;
+    bool more;
+};
+
+/* accept must have been initialised for the same request. */
+int hm_answer_init(struct hm_answer *a, struct hm_store *s,
+                   const struct hm_hello *hello, const struct hm_device *sender,
+                   const struct hm_accept *accept, struct hm_arena *arena,
+                   struct hm_buf *reply) HM_MUST_USE;
+/* wish: FEED, COMPARE or BLOB. */
+int hm_answer_wish(struct hm_answer *a,
+                   const struct hm_downsync_wish *wish) HM_MUST_USE;
+/* MORE, when something did not fit. */
+void hm_answer_end(struct hm_answer *a);
+
+#endif

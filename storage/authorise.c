@@ -1,0 +1,282 @@
+#include "storage/authorise.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "protocol/form/field_table.h"
+#include "protocol/form/value.h"
+#include "storage/rounds.h"
+
+int hm_authorise_prepare(struct hm_store *s, struct hm_forms *forms,
+                         const struct hm_units_tree *tree, uint64_t device,
+                         struct hm_arena *arena, struct hm_authority *out)
+{
+    struct hm_authority a = {.s = s, .forms = forms, .arena = arena, .tree = *tree};
+    int err = hm_devices_get(s, device, arena, &a.device);
+
+    if (err == HM_OK) {
+        err = hm_devices_effective_scopes(&a.device, tree, arena, &a.scopes,
+                                          &a.scope_count);
+    }
+    if (err == HM_OK) {
+        *out = a;
+    }
+    return err;
+}
+
+int hm_authorise_role(struct hm_store *s, uint32_t user,
+                      enum hm_device_role device_role, struct hm_arena *arena,
+                      struct hm_role *out)
+{
+    struct hm_user found;
+    int err;
+
+    if (user == HM_USER_OPERATOR) {
+        return hm_people_find_role(
+            s, device_role == HM_DEVICE_HUB ? "admin" : "enumerator", arena, out);
+    }
+    err = hm_people_get_user(s, user, arena, &found);
+    if (err == HM_OK && !found.active) {
+        err = HM_DENIED;
+    }
+    return err == HM_OK ? hm_people_get_role(s, found.role, arena, out) : err;
+}
+
+struct check {
+    struct hm_authority *a;
+    const struct hm_change *change;
+    struct hm_household *h;
+    bool found;
+    struct hm_role role;
+    char *detail;
+    int verdict;
+};
+
+static void refuse(struct check *c, int verdict, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void refuse(struct check *c, int verdict, const char *format, ...)
+{
+    va_list args;
+
+    c->verdict = verdict;
+    va_start(args, format);
+    (void)vsnprintf(c->detail, HM_QUARANTINE_DETAIL_MAX, format, args); /* cut */
+    va_end(args);
+}
+
+static bool holds(const struct hm_authority *a, uint32_t scope)
+{
+    size_t low = 0;
+    size_t high = a->scope_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (a->scopes[middle] < scope) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < a->scope_count && a->scopes[low] == scope;
+}
+
+static int check_author(struct check *c)
+{
+    struct hm_user user;
+    int err;
+
+    if (!c->a->device.active) {
+        refuse(c, HM_DENIED, "device %s is revoked", c->a->device.name);
+        return HM_OK;
+    }
+    err = hm_authorise_role(c->a->s, c->change->user, c->a->device.role, c->a->arena,
+                            &c->role);
+    if (err == HM_NOTFOUND || err == HM_DENIED) {
+        refuse(c, HM_DENIED, "user %u is %s", c->change->user,
+               err == HM_DENIED ? "disabled" : "not known here");
+        return HM_OK;
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    if (c->change->rank > c->role.rank) {
+        refuse(c, HM_DENIED, "the change claims rank %u, role %s has %u",
+               c->change->rank, c->role.code, c->role.rank);
+    } else if (!hm_people_has_right(&c->role, HM_RIGHT_HOUSEHOLD_WRITE)) {
+        refuse(c, HM_DENIED, "role %s may not write households", c->role.code);
+    } else if (c->change->user != HM_USER_OPERATOR) {
+        err = hm_people_get_user(c->a->s, c->change->user, c->a->arena, &user);
+        if (err == HM_OK &&
+            !hm_units_is_under(&c->a->tree, c->change->scope, user.unit)) {
+            refuse(c, HM_DENIED, "user %s does not work in hamlet %s", user.name,
+                   hm_units_code_of(&c->a->tree, c->change->scope));
+        }
+    }
+    return err;
+}
+
+static int check_scope(struct check *c)
+{
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+    bool held = false;
+    int err;
+
+    if (!holds(c->a, c->change->scope)) {
+        refuse(c, HM_DENIED, "device %s is not assigned hamlet %s", c->a->device.name,
+               hm_units_by_id(&c->a->tree, c->change->scope) == NULL
+                   ? "(unknown)"
+                   : hm_units_code_of(&c->a->tree, c->change->scope));
+        return HM_OK;
+    }
+    if (!c->found) {
+        return HM_OK;
+    }
+    err = hm_household_scopes(c->h, &scopes, &count);
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        held = held || holds(c->a, scopes[i]);
+    }
+    if (err == HM_OK && !held) {
+        refuse(c, HM_DENIED,
+               "the household lives in hamlet %s, not assigned to device %s",
+               hm_units_code_of(&c->a->tree, scopes[0]), c->a->device.name);
+    }
+    return err;
+}
+
+static bool may_write(const struct hm_form_item *form, const struct hm_role *role)
+{
+    for (size_t i = 0; i < form->write_count; i++) {
+        if (strcmp(form->write[i], role->code) == 0) {
+            return true;
+        }
+    }
+    return form->write_count == 0;
+}
+
+static int check_round(struct check *c, const struct hm_form_item *form,
+                       const struct hm_row_key *key)
+{
+    struct hm_round round;
+    int err;
+
+    if ((form->fill == HM_FORM_FILL_PER_ROUND) != (key->round != 0)) {
+        refuse(c, HM_INVALID, "form %s is %sfilled in rounds", form->form_id,
+               key->round != 0 ? "not " : "");
+        return HM_OK;
+    }
+    if (key->round == 0) {
+        return HM_OK;
+    }
+    err = hm_rounds_get(c->a->s, key->round, c->a->arena, &round);
+    if (err == HM_NOTFOUND) {
+        refuse(c, HM_NOTFOUND, "round %u is not known here", key->round);
+        err = HM_OK;
+    }
+    return err;
+}
+
+static int check_cells(struct check *c, const struct hm_form_item *form,
+                       const struct hm_row_write *row)
+{
+    const struct hm_field_table *table;
+    const struct hm_field_entry *repeat;
+    struct hm_buf why;
+    int err = hm_forms_load_table(c->a->forms, form->number, &table);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    repeat =
+        row->key.repeat == 0 ? NULL : hm_field_table_by_number(table, row->key.repeat);
+    if (row->key.repeat != 0 &&
+        (repeat == NULL || repeat->kind != HM_FIELD_KIND_REPEAT)) {
+        refuse(c, HM_NOTFOUND, "form %s has no repeat %u", form->form_id,
+               row->key.repeat);
+        return HM_OK;
+    }
+    if ((row->key.repeat == 0) != hm_item_is_none(&row->key.item)) {
+        refuse(c, HM_INVALID, "a row of form %s has a wrong item", form->form_id);
+        return HM_OK;
+    }
+    hm_buf_init(&why, 4096);
+    for (size_t i = 0; i < row->cell_count && c->verdict == HM_OK; i++) {
+        const struct hm_cell_write *cell = &row->cells[i];
+        const struct hm_field_entry *entry;
+
+        if (cell->field < HM_FIELD_FIRST) {
+            if (cell->field != HM_FIELD_STATUS && cell->field != HM_FIELD_PARENT) {
+                refuse(c, HM_NOTFOUND, "form %s has no field %u", form->form_id,
+                       cell->field);
+            }
+            continue;
+        }
+        entry = hm_field_table_by_number(table, cell->field);
+        if (entry == NULL || entry->kind == HM_FIELD_KIND_REPEAT ||
+            entry->repeat != row->key.repeat) {
+            refuse(c, HM_NOTFOUND, "form %s has no field %u there", form->form_id,
+                   cell->field);
+        } else if (hm_value_check(entry, cell->value, &why) != HM_OK) {
+            refuse(c, HM_INVALID, "%s",
+                   hm_buf_str(&why) == NULL ? "a value does not fit"
+                                            : hm_buf_str(&why));
+        }
+    }
+    hm_buf_deinit(&why);
+    return HM_OK;
+}
+
+static int check_row(struct check *c, const struct hm_row_write *row)
+{
+    struct hm_form_item form;
+    int err;
+
+    if (row->key.form == HM_FORM_HOUSEHOLD) {
+        refuse(c, HM_NOTFOUND,
+               "this version knows no writing of a household's own facts");
+        return HM_OK;
+    }
+    err = hm_forms_get(c->a->s, row->key.form, c->a->arena, &form);
+    if (err == HM_NOTFOUND) {
+        refuse(c, HM_NOTFOUND, "form %u is not known here", row->key.form);
+        return HM_OK;
+    }
+    if (err == HM_OK && !may_write(&form, &c->role)) {
+        refuse(c, HM_DENIED, "role %s may not write form %s", c->role.code,
+               form.form_id);
+        return HM_OK;
+    }
+    if (err == HM_OK) {
+        err = check_round(c, &form, &row->key);
+    }
+    if (err == HM_OK && c->verdict == HM_OK) {
+        err = check_cells(c, &form, row);
+    }
+    return err;
+}
+
+int hm_authorise_change(struct hm_authority *a, const struct hm_change *change,
+                        struct hm_household *h, bool found, int *out_verdict,
+                        char detail[HM_QUARANTINE_DETAIL_MAX])
+{
+    struct check c = {
+        .a = a, .change = change, .h = h, .found = found, .detail = detail};
+    int err;
+
+    detail[0] = 0;
+    err = check_author(&c);
+
+    if (err == HM_OK && c.verdict == HM_OK) {
+        err = check_scope(&c);
+    }
+    for (size_t i = 0; i < change->row_count && err == HM_OK && c.verdict == HM_OK;
+         i++) {
+        err = check_row(&c, &change->rows[i]);
+    }
+    if (err == HM_OK) {
+        *out_verdict = c.verdict;
+    }
+    return err;
+}

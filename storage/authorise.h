@@ -1,0 +1,45 @@
+/* May this change enter the state? Decided at a parent, for each change: the device is
+ * enrolled, the user active, the scope assigned, the form known and writable by the
+ * role, every value of its field's type.
+ *
+ * Runs inside a transaction of the caller. Blocking; thread as the store. */
+#ifndef HM_STORAGE_AUTHORISE_H
+#define HM_STORAGE_AUTHORISE_H
+
+#include "protocol/household.h"
+#include "storage/devices.h"
+#include "storage/forms.h"
+#include "storage/people.h"
+#include "storage/quarantine.h"
+
+/* What is read once for the changes of one author. In the arena. */
+struct hm_authority {
+    struct hm_store *s;
+    struct hm_forms *forms;
+    struct hm_arena *arena;
+    struct hm_units_tree tree;
+    struct hm_device device; /* of the author */
+    uint32_t *scopes;        /* hamlets that it is assigned, ascending */
+    size_t scope_count;
+};
+
+/* tree: loaded by the caller, shared. Errors: HM_NOTFOUND (no such device). */
+int hm_authorise_prepare(struct hm_store *s, struct hm_forms *forms,
+                         const struct hm_units_tree *tree, uint64_t device,
+                         struct hm_arena *arena, struct hm_authority *out) HM_MUST_USE;
+
+/* The rights that a change is written with: the user's role, or for HM_USER_OPERATOR
+ * the device's: role `enumerator` on a laptop, `admin` on a hub.
+ * Errors: HM_NOTFOUND (no such user or role); HM_DENIED (the user is disabled). */
+int hm_authorise_role(struct hm_store *s, uint32_t user,
+                      enum hm_device_role device_role, struct hm_arena *arena,
+                      struct hm_role *out) HM_MUST_USE;
+
+/* *out_verdict: HM_OK, or why the change is refused, which detail then says in one
+ * line. h: the household as it is here, without the change. The return value is the
+ * store's. */
+int hm_authorise_change(struct hm_authority *a, const struct hm_change *change,
+                        struct hm_household *h, bool found, int *out_verdict,
+                        char detail[HM_QUARANTINE_DETAIL_MAX]) HM_MUST_USE;
+
+#endif

@@ -1,0 +1,438 @@
+#include "storage/items.h"
+
+#include <sodium.h>
+
+#include "protocol/guard.h"
+#include "protocol/pack.h"
+#include "storage/feeds.h"
+#include "storage/items_parts.h"
+
+enum {
+    ITEM_BYTES_MAX = HM_ITEM_BODY_BYTES_MAX + 256,
+    PAGE_ROWS = 64,
+    PAGE_BYTES_MAX = 2 * PAGE_ROWS * (ITEM_BYTES_MAX + 256)
+};
+
+#define ITEM_COLUMNS "kind, id, version, body, signature, hash, position"
+
+void hm_items_encode(const struct hm_admin_item *item, struct hm_buf *buf)
+{
+    hm_pack_array(buf, 5);
+    hm_pack_uint(buf, (uint64_t)item->kind);
+    hm_pack_uint(buf, item->id);
+    hm_pack_uint(buf, item->version);
+    hm_pack_bin(buf, item->body);
+    hm_pack_bin(buf, item->signature);
+}
+
+int hm_items_decode(struct hm_bytes bytes, struct hm_admin_item *out)
+{
+    struct hm_reader r = {.left = bytes};
+    struct hm_admin_item item = {0};
+    int err;
+
+    hm_unpack_array_exact(&r, 5);
+    item.kind = (enum hm_item_kind)hm_unpack_uint_max(&r, INT16_MAX);
+    item.id = hm_unpack_uint(&r);
+    item.version = hm_unpack_uint_max(&r, INT64_MAX);
+    item.body = hm_unpack_bin(&r);
+    item.signature = hm_unpack_bin(&r);
+    err = hm_unpack_end(&r);
+    if (err == HM_OK && item.body.len > HM_ITEM_BODY_BYTES_MAX) {
+        err = HM_TOOBIG;
+    }
+    if (err == HM_OK) {
+        err = hm_guard_check(item.body); /* a guard does not look into binaries */
+    }
+    if (err == HM_OK && (item.kind == 0 || item.id == 0 || item.version == 0 ||
+                         item.signature.len != HM_SIGNATURE_BYTES)) {
+        err = HM_MALFORMED;
+    }
+    if (err == HM_OK) {
+        *out = item;
+    }
+    return err;
+}
+
+/* What is signed. */
+static int signed_hash(const struct hm_admin_item *item, struct hm_hash *out)
+{
+    struct hm_buf buf;
+    int err;
+
+    hm_buf_init(&buf, ITEM_BYTES_MAX);
+    hm_pack_array(&buf, 4);
+    hm_pack_uint(&buf, (uint64_t)item->kind);
+    hm_pack_uint(&buf, item->id);
+    hm_pack_uint(&buf, item->version);
+    hm_pack_bin(&buf, item->body);
+    err = buf.err;
+    if (err == HM_OK) {
+        *out = hm_hash_of(hm_buf_bytes(&buf), (struct hm_bytes){0});
+    }
+    hm_buf_deinit(&buf);
+    return err;
+}
+
+static int item_hash(const struct hm_admin_item *item, struct hm_hash *out)
+{
+    struct hm_buf buf;
+    int err;
+
+    hm_buf_init(&buf, ITEM_BYTES_MAX);
+    hm_items_encode(item, &buf);
+    err = buf.err;
+    if (err == HM_OK) {
+        *out = hm_hash_of(hm_buf_bytes(&buf), (struct hm_bytes){0});
+    }
+    hm_buf_deinit(&buf);
+    return err;
+}
+
+/* The present row, its bytes copied to arena. */
+static int read_row(struct hm_stmt *stmt, struct hm_arena *arena,
+                    struct hm_stored_item *out)
+{
+    struct hm_stored_item stored = {
+        .item = {.kind = (enum hm_item_kind)hm_stmt_int(stmt, 0),
+                 .id = hm_stmt_u64(stmt, 1),
+                 .version = hm_stmt_u64(stmt, 2)},
+        .position = hm_stmt_u64(stmt, 6)};
+    struct hm_bytes hash = hm_stmt_bytes(stmt, 5);
+    int err;
+
+    if (hash.len != HM_HASH_BYTES) {
+        return HM_CORRUPT;
+    }
+    memcpy(stored.hash.bytes, hash.data, HM_HASH_BYTES);
+    err = hm_arena_copy(arena, hm_stmt_bytes(stmt, 3), &stored.item.body);
+    if (err == HM_OK) {
+        err = hm_arena_copy(arena, hm_stmt_bytes(stmt, 4), &stored.item.signature);
+    }
+    if (err == HM_OK) {
+        *out = stored;
+    }
+    return err;
+}
+
+static int get_stored(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
+                      struct hm_arena *arena, struct hm_stored_item *out)
+{
+    struct hm_stmt *stmt;
+    bool row = false;
+    int err = hm_db_stmt(
+        hm_store_db(s), "SELECT " ITEM_COLUMNS " FROM item WHERE kind = $1 AND id = $2",
+        &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_int(stmt, 1, (int64_t)kind);
+    hm_stmt_bind_u64(stmt, 2, id);
+    err = hm_stmt_step(stmt, &row);
+    if (err == HM_OK) {
+        err = row ? read_row(stmt, arena, out) : HM_NOTFOUND;
+    }
+    hm_stmt_reset(stmt);
+    return err;
+}
+
+/* Put item behind everything else; before is what stands there now, or NULL. */
+static int keep(struct hm_store *s, const struct hm_admin_item *item,
+                const struct hm_hash *before)
+{
+    struct hm_stmt *stmt;
+    struct hm_hash hash;
+    uint64_t position;
+    int err = item_hash(item, &hash);
+
+    if (err == HM_OK) {
+        err = hm_feeds_advance(s, 0, &position);
+    }
+    if (err == HM_OK) {
+        err = hm_feeds_adjust(s, 0, before, &hash);
+    }
+    if (err == HM_OK) {
+        err = hm_db_stmt(hm_store_db(s),
+                         "INSERT INTO item (" ITEM_COLUMNS ") "
+                         "VALUES ($1, $2, $3, $4, $5, $6, $7) "
+                         "ON CONFLICT (kind, id) DO UPDATE SET "
+                         "version = excluded.version, body = excluded.body, "
+                         "signature = excluded.signature, hash = excluded.hash, "
+                         "position = excluded.position",
+                         &stmt);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_int(stmt, 1, (int64_t)item->kind);
+    hm_stmt_bind_u64(stmt, 2, item->id);
+    hm_stmt_bind_u64(stmt, 3, item->version);
+    hm_stmt_bind_bytes(stmt, 4, item->body);
+    hm_stmt_bind_bytes(stmt, 5, item->signature);
+    hm_stmt_bind_bytes(stmt, 6, hm_hash_bytes(&hash));
+    hm_stmt_bind_u64(stmt, 7, position);
+    return hm_stmt_run(stmt);
+}
+
+static int check_new(struct hm_store *s, struct hm_bytes body)
+{
+    enum hm_node_role role;
+    int err = hm_store_role(s, &role);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    if (role != HM_NODE_CENTRE) {
+        return hm_store_fail(s, HM_DENIED, "only the centre can change this");
+    }
+    if (body.len > HM_ITEM_BODY_BYTES_MAX) {
+        return hm_store_fail(s, HM_TOOBIG, "this is too long");
+    }
+    err = hm_guard_check(body);
+    if (err != HM_OK) {
+        err = hm_store_fail(s, HM_INVALID, "a text is not UTF-8 in NFC, or too long");
+    }
+    return err;
+}
+
+static int sign(struct hm_store *s, const struct hm_admin_item *item,
+                uint8_t out[HM_SIGNATURE_BYTES])
+{
+    struct hm_hash hash;
+    int err = signed_hash(item, &hash);
+
+    if (err == HM_OK && crypto_sign_detached(out, NULL, hash.bytes, HM_HASH_BYTES,
+                                             hm_store_secret_key(s)) != 0) {
+        err = HM_SIGNATURE;
+    }
+    return err;
+}
+
+int hm_items_put(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
+                 struct hm_bytes body)
+{
+    struct hm_admin_item item = {.kind = kind, .id = id, .version = 1, .body = body};
+    uint8_t signature[HM_SIGNATURE_BYTES];
+    struct hm_stored_item before;
+    struct hm_arena arena;
+    bool there;
+    int err = check_new(s, body);
+
+    HM_ASSERT(id != 0);
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_arena_init(&arena, 4 * ITEM_BYTES_MAX);
+    err = get_stored(s, kind, id, &arena, &before);
+    there = err == HM_OK;
+    if (there && hm_bytes_equal(before.item.body, body)) {
+        goto done;
+    }
+    if (there) {
+        item.version = before.item.version + 1;
+    } else if (err != HM_NOTFOUND) {
+        goto done;
+    }
+    err = sign(s, &item, signature);
+    item.signature = hm_bytes_of(signature, sizeof signature);
+    if (err == HM_OK) {
+        err = keep(s, &item, there ? &before.hash : NULL);
+    }
+done:
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+int hm_items_take(struct hm_store *s, const struct hm_admin_item *item,
+                  const uint8_t *authority, bool *out_taken)
+{
+    struct hm_stored_item before;
+    struct hm_arena arena;
+    struct hm_hash hash;
+    bool there;
+    int err = signed_hash(item, &hash);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    if (item->signature.len != HM_SIGNATURE_BYTES ||
+        crypto_sign_verify_detached(item->signature.data, hash.bytes, HM_HASH_BYTES,
+                                    authority) != 0) {
+        return hm_store_fail(s, HM_SIGNATURE, "an item is not signed by the centre");
+    }
+    hm_arena_init(&arena, 4 * ITEM_BYTES_MAX);
+    err = get_stored(s, item->kind, item->id, &arena, &before);
+    there = err == HM_OK;
+    if (there && before.item.version >= item->version) {
+        *out_taken = false;
+    } else if (there || err == HM_NOTFOUND) {
+        err = keep(s, item, there ? &before.hash : NULL);
+        if (err == HM_OK) {
+            *out_taken = true;
+        }
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+int hm_items_drop(struct hm_store *s, enum hm_item_kind kind, uint64_t id)
+{
+    struct hm_stored_item before;
+    struct hm_arena arena;
+    struct hm_stmt *stmt;
+    int err;
+
+    hm_arena_init(&arena, 4 * ITEM_BYTES_MAX);
+    err = get_stored(s, kind, id, &arena, &before);
+    hm_arena_deinit(&arena);
+    if (err == HM_OK) {
+        err = hm_feeds_adjust(s, 0, &before.hash, NULL);
+    }
+    if (err == HM_OK) {
+        err = hm_db_stmt(hm_store_db(s), "DELETE FROM item WHERE kind = $1 AND id = $2",
+                         &stmt);
+    }
+    if (err != HM_OK) {
+        return err == HM_NOTFOUND ? HM_OK : err;
+    }
+    hm_stmt_bind_int(stmt, 1, (int64_t)kind);
+    hm_stmt_bind_u64(stmt, 2, id);
+    return hm_stmt_run(stmt);
+}
+
+/* A number that the store has for a kind. */
+static int kind_number(struct hm_store *s, const char *sql, enum hm_item_kind kind,
+                       int64_t *out_number)
+{
+    struct hm_stmt *stmt;
+    bool row = false;
+    int err = hm_db_stmt(hm_store_db(s), sql, &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_int(stmt, 1, (int64_t)kind);
+    err = hm_stmt_step(stmt, &row);
+    if (err == HM_OK) {
+        *out_number = row ? hm_stmt_int(stmt, 0) : 0;
+    }
+    hm_stmt_reset(stmt);
+    return err;
+}
+
+int hm_items_next_id(struct hm_store *s, enum hm_item_kind kind, uint64_t *out_id)
+{
+    int64_t highest = 0;
+    /* Kinds that are counted stay far below 2^63, where the stored order is ours. */
+    int err = kind_number(s, "SELECT COALESCE(MAX(id), 0) FROM item WHERE kind = $1",
+                          kind, &highest);
+
+    if (err == HM_OK) {
+        *out_id = highest < 0 ? 1 : (uint64_t)highest + 1;
+    }
+    return err;
+}
+
+int hm_items_count(struct hm_store *s, enum hm_item_kind kind, size_t *out_count)
+{
+    int64_t count = 0;
+    int err = kind_number(s, "SELECT COUNT(*) FROM item WHERE kind = $1", kind, &count);
+
+    if (err == HM_OK) {
+        *out_count = (size_t)count;
+    }
+    return err;
+}
+
+int hm_items_get(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
+                 struct hm_arena *arena, struct hm_admin_item *out)
+{
+    struct hm_stored_item stored;
+    int err = get_stored(s, kind, id, arena, &stored);
+
+    if (err == HM_OK) {
+        *out = stored.item;
+    }
+    return err;
+}
+
+struct page {
+    struct hm_arena arena;
+    struct hm_stored_item rows[PAGE_ROWS];
+    size_t count;
+};
+
+/* Read what stmt gives, at most a page. */
+static int read_page(struct hm_stmt *stmt, struct page *page)
+{
+    bool row = false;
+    int err = HM_OK;
+
+    hm_arena_deinit(&page->arena);
+    page->count = 0;
+    while (page->count < PAGE_ROWS && (err = hm_stmt_step(stmt, &row)) == HM_OK &&
+           row) {
+        err = read_row(stmt, &page->arena, &page->rows[page->count]);
+        if (err != HM_OK) {
+            break;
+        }
+        page->count++;
+    }
+    hm_stmt_reset(stmt);
+    return err;
+}
+
+int hm_items_each(struct hm_store *s, enum hm_item_kind kind, hm_items_fn fn, void *arg)
+{
+    struct page page = {0};
+    int64_t from = INT64_MIN; /* ids in the order of the store */
+    int err = HM_OK;
+
+    hm_arena_init(&page.arena, PAGE_BYTES_MAX);
+    do {
+        struct hm_stmt *stmt;
+
+        err = hm_db_stmt(hm_store_db(s),
+                         "SELECT " ITEM_COLUMNS " FROM item "
+                         "WHERE kind = $1 AND id >= $2 ORDER BY id LIMIT 64",
+                         &stmt);
+        if (err == HM_OK) {
+            hm_stmt_bind_int(stmt, 1, (int64_t)kind);
+            hm_stmt_bind_int(stmt, 2, from);
+            err = read_page(stmt, &page);
+        }
+        for (size_t i = 0; err == HM_OK && i < page.count; i++) {
+            from = (int64_t)page.rows[i].item.id;
+            err = fn(arg, &page.rows[i].item);
+        }
+    } while (err == HM_OK && page.count == PAGE_ROWS && from++ < INT64_MAX);
+    hm_arena_deinit(&page.arena);
+    return err;
+}
+
+int hm_items_walk(struct hm_store *s, uint64_t position, hm_items_walk_fn fn, void *arg)
+{
+    struct page page = {0};
+    int err = HM_OK;
+
+    hm_arena_init(&page.arena, PAGE_BYTES_MAX);
+    do {
+        struct hm_stmt *stmt;
+
+        err = hm_db_stmt(hm_store_db(s),
+                         "SELECT " ITEM_COLUMNS " FROM item WHERE position > $1 "
+                         "ORDER BY position LIMIT 64",
+                         &stmt);
+        if (err == HM_OK) {
+            hm_stmt_bind_u64(stmt, 1, position);
+            err = read_page(stmt, &page);
+        }
+        for (size_t i = 0; err == HM_OK && i < page.count; i++) {
+            position = page.rows[i].position;
+            err = fn(arg, &page.rows[i]);
+        }
+    } while (err == HM_OK && page.count == PAGE_ROWS);
+    hm_arena_deinit(&page.arena);
+    return err;
+}

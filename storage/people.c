@@ -1,0 +1,475 @@
+#include "storage/people.h"
+
+#include <stdlib.h>
+
+#include <utf8proc.h>
+
+#include "protocol/guard.h"
+#include "storage/body.h"
+#include "storage/units.h"
+
+/* Keys of the bodies. Kept on disk. */
+enum { ROLE_CODE = 1, ROLE_RANK = 2, ROLE_VI = 3, ROLE_EN = 4, ROLE_RIGHTS = 5 };
+enum { USER_NAME = 1, USER_FULL = 2, USER_ROLE = 3, USER_UNIT = 4, USER_ACTIVE = 5 };
+enum { PASSPHRASE_HASH = 1 };
+
+enum { SMALL_ARENA = 4 * HM_ITEM_BODY_BYTES_MAX };
+
+static const struct {
+    enum hm_right right;
+    const char *text;
+} RIGHTS[] = {
+#define RIGHT_ROW(name, bit, text) {HM_RIGHT_##name, (text)},
+    HM_RIGHT_TABLE(RIGHT_ROW)
+#undef RIGHT_ROW
+};
+
+int hm_right_from_text(struct hm_bytes text, enum hm_right *out_right)
+{
+    for (size_t i = 0; i < sizeof RIGHTS / sizeof RIGHTS[0]; i++) {
+        if (hm_bytes_equal(text, hm_bytes_str(RIGHTS[i].text))) {
+            *out_right = RIGHTS[i].right;
+            return HM_OK;
+        }
+    }
+    return HM_INVALID;
+}
+
+const char *hm_right_text(enum hm_right right)
+{
+    for (size_t i = 0; i < sizeof RIGHTS / sizeof RIGHTS[0]; i++) {
+        if (RIGHTS[i].right == right) {
+            return RIGHTS[i].text;
+        }
+    }
+    return "?";
+}
+
+/* -- Roles ---------------------------------------------------------------------------
+ */
+
+static int read_role(const struct hm_admin_item *item, struct hm_arena *arena,
+                     void *out)
+{
+    struct hm_reader r = {.left = item->body};
+    struct hm_role role = {
+        .id = (uint32_t)item->id, .code = "", .title_vi = "", .title_en = ""};
+    size_t keys = hm_unpack_map(&r, HM_BODY_KEYS_MAX);
+    int err;
+
+    for (; keys > 0 && r.err == HM_OK; keys--) {
+        switch (hm_unpack_uint(&r)) {
+        case ROLE_CODE:
+            role.code = hm_body_text(&r, arena);
+            break;
+        case ROLE_RANK:
+            role.rank = (uint8_t)hm_unpack_uint_max(&r, HM_ROLE_RANK_MAX);
+            break;
+        case ROLE_VI:
+            role.title_vi = hm_body_text(&r, arena);
+            break;
+        case ROLE_EN:
+            role.title_en = hm_body_text(&r, arena);
+            break;
+        case ROLE_RIGHTS:
+            role.rights = hm_unpack_uint(&r);
+            break;
+        default:
+            (void)hm_unpack_raw(&r); /* of a newer node; its error sticks in r */
+            break;
+        }
+    }
+    err = hm_body_end(&r);
+    if (err == HM_OK) {
+        memcpy(out, &role, sizeof role);
+    }
+    return err;
+}
+
+static bool code_ok(const char *code)
+{
+    size_t len = strlen(code);
+
+    return len > 0 && len <= HM_ROLE_CODE_BYTES_MAX &&
+           strspn(code, "abcdefghijklmnopqrstuvwxyz0123456789-_") == len;
+}
+
+/* An id for a role: its own, that of its code, or a new one. */
+static int role_id(struct hm_store *s, const struct hm_role *role, uint64_t *out_id)
+{
+    struct hm_arena arena;
+    struct hm_role found;
+    int err = HM_OK;
+
+    if (role->id != 0) {
+        *out_id = role->id;
+        return HM_OK;
+    }
+    hm_arena_init(&arena, HM_ROLES_MAX * 4096);
+    err = hm_people_find_role(s, role->code, &arena, &found);
+    if (err == HM_OK) {
+        *out_id = found.id;
+    } else if (err == HM_NOTFOUND) {
+        err = hm_items_next_id(s, HM_ITEM_ROLE, out_id);
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+int hm_people_put_role(struct hm_store *s, const struct hm_role *role, uint32_t *out_id)
+{
+    struct hm_buf buf;
+    uint64_t id = 0;
+    int err;
+
+    if (!code_ok(role->code) || role->rank > HM_ROLE_RANK_MAX) {
+        return hm_store_fail(s, HM_INVALID,
+                             "a role needs a code of a-z, 0-9, - and _, and a rank of "
+                             "0 to 15");
+    }
+    if (strlen(role->title_vi) > HM_USER_TEXT_BYTES_MAX ||
+        strlen(role->title_en) > HM_USER_TEXT_BYTES_MAX) {
+        return hm_store_fail(s, HM_TOOBIG, "a role's title is too long");
+    }
+    err = role_id(s, role, &id);
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_buf_init(&buf, HM_ITEM_BODY_BYTES_MAX);
+    hm_pack_map(&buf, 5);
+    hm_body_put_text(&buf, ROLE_CODE, role->code);
+    hm_body_put_uint(&buf, ROLE_RANK, role->rank);
+    hm_body_put_text(&buf, ROLE_VI, role->title_vi);
+    hm_body_put_text(&buf, ROLE_EN, role->title_en);
+    hm_body_put_uint(&buf, ROLE_RIGHTS, role->rights);
+    err = hm_body_keep(s, HM_ITEM_ROLE, id, &buf);
+    hm_buf_deinit(&buf);
+    if (err == HM_OK) {
+        *out_id = (uint32_t)id;
+    }
+    return err;
+}
+
+int hm_people_get_role(struct hm_store *s, uint32_t id, struct hm_arena *arena,
+                       struct hm_role *out)
+{
+    return hm_body_get(s, HM_ITEM_ROLE, id, read_role, arena, out);
+}
+
+int hm_people_list_roles(struct hm_store *s, struct hm_arena *arena,
+                         struct hm_role **out_roles, size_t *out_count)
+{
+    return hm_body_list(s, HM_ITEM_ROLE, sizeof **out_roles, HM_ROLES_MAX, read_role,
+                        arena, out_roles, out_count);
+}
+
+int hm_people_find_role(struct hm_store *s, const char *code, struct hm_arena *arena,
+                        struct hm_role *out)
+{
+    struct hm_role *roles;
+    size_t count;
+    int err = hm_people_list_roles(s, arena, &roles, &count);
+
+    for (size_t i = 0; err == HM_OK && i < count; i++) {
+        if (strcmp(roles[i].code, code) == 0) {
+            *out = roles[i];
+            return HM_OK;
+        }
+    }
+    return err == HM_OK ? HM_NOTFOUND : err;
+}
+
+/* -- Users ---------------------------------------------------------------------------
+ */
+
+static int read_user(const struct hm_admin_item *item, struct hm_arena *arena,
+                     void *out)
+{
+    struct hm_reader r = {.left = item->body};
+    struct hm_user user = {.id = (uint32_t)item->id, .name = "", .full_name = ""};
+    size_t keys = hm_unpack_map(&r, HM_BODY_KEYS_MAX);
+    int err;
+
+    for (; keys > 0 && r.err == HM_OK; keys--) {
+        switch (hm_unpack_uint(&r)) {
+        case USER_NAME:
+            user.name = hm_body_text(&r, arena);
+            break;
+        case USER_FULL:
+            user.full_name = hm_body_text(&r, arena);
+            break;
+        case USER_ROLE:
+            user.role = hm_body_u32(&r);
+            break;
+        case USER_UNIT:
+            user.unit = hm_body_u32(&r);
+            break;
+        case USER_ACTIVE:
+            user.active = hm_unpack_bool(&r);
+            break;
+        default:
+            (void)hm_unpack_raw(&r); /* of a newer node; its error sticks in r */
+            break;
+        }
+    }
+    err = hm_body_end(&r);
+    if (err == HM_OK) {
+        memcpy(out, &user, sizeof user);
+    }
+    return err;
+}
+
+static bool is_blank_or_control(utf8proc_int32_t letter)
+{
+    utf8proc_category_t category = utf8proc_category(letter);
+
+    return category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+           category == UTF8PROC_CATEGORY_ZP || category == UTF8PROC_CATEGORY_CC ||
+           category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CO ||
+           category == UTF8PROC_CATEGORY_CN || category == UTF8PROC_CATEGORY_CS;
+}
+
+static bool name_ok(const char *name)
+{
+    struct hm_bytes text = hm_bytes_str(name);
+    size_t at = 0;
+
+    if (text.len == 0 || text.len > HM_USER_NAME_BYTES_MAX ||
+        hm_guard_text(text) != HM_OK) {
+        return false;
+    }
+    while (at < text.len) {
+        utf8proc_int32_t letter = 0;
+        utf8proc_ssize_t used = utf8proc_iterate(
+            text.data + at, (utf8proc_ssize_t)(text.len - at), &letter);
+
+        if (used <= 0 || is_blank_or_control(letter)) {
+            return false;
+        }
+        at += (size_t)used;
+    }
+    return true;
+}
+
+static int check_user(struct hm_store *s, const struct hm_user *user)
+{
+    struct hm_arena arena;
+    struct hm_role role;
+    struct hm_unit unit;
+    int err;
+
+    if (!name_ok(user->name)) {
+        return hm_store_fail(s, HM_INVALID,
+                             "a user's name has 1 to 64 bytes, no blanks");
+    }
+    if (strlen(user->full_name) > HM_USER_TEXT_BYTES_MAX) {
+        return hm_store_fail(s, HM_TOOBIG, "a user's full name is too long");
+    }
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = hm_people_get_role(s, user->role, &arena, &role);
+    if (err == HM_NOTFOUND) {
+        err = hm_store_fail(s, HM_INVALID, "there is no such role");
+    }
+    if (err == HM_OK) {
+        err = hm_units_get(s, user->unit, &arena, &unit);
+        if (err == HM_NOTFOUND) {
+            err = hm_store_fail(s, HM_INVALID, "there is no such unit");
+        }
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+static int keep_user(struct hm_store *s, uint64_t id, const struct hm_user *user)
+{
+    struct hm_buf buf;
+    int err;
+
+    hm_buf_init(&buf, HM_ITEM_BODY_BYTES_MAX);
+    hm_pack_map(&buf, 5);
+    hm_body_put_text(&buf, USER_NAME, user->name);
+    hm_body_put_text(&buf, USER_FULL, user->full_name);
+    hm_body_put_uint(&buf, USER_ROLE, user->role);
+    hm_body_put_uint(&buf, USER_UNIT, user->unit);
+    hm_body_put_bool(&buf, USER_ACTIVE, user->active);
+    err = hm_body_keep(s, HM_ITEM_USER, id, &buf);
+    hm_buf_deinit(&buf);
+    return err;
+}
+
+struct search {
+    const char *name;
+    struct hm_arena *arena;
+    struct hm_user *out;
+    bool found;
+};
+
+static int compare_name(void *arg, const struct hm_admin_item *item)
+{
+    struct search *search = arg;
+    struct hm_arena arena;
+    struct hm_user user;
+    int err;
+
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = read_user(item, &arena, &user);
+    if (err == HM_OK && strcmp(user.name, search->name) == 0) {
+        search->found = true;
+        err = read_user(item, search->arena, search->out);
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+int hm_people_find_user(struct hm_store *s, const char *name, struct hm_arena *arena,
+                        struct hm_user *out)
+{
+    struct hm_user user;
+    struct search search = {.name = name, .arena = arena, .out = &user};
+    int err = hm_items_each(s, HM_ITEM_USER, compare_name, &search);
+
+    if (err == HM_OK && !search.found) {
+        err = HM_NOTFOUND;
+    }
+    if (err == HM_OK) {
+        *out = user;
+    }
+    return err;
+}
+
+int hm_people_add_user(struct hm_store *s, const struct hm_user *user, uint32_t *out_id)
+{
+    struct hm_arena arena;
+    struct hm_user same;
+    uint64_t id = 0;
+    int err = check_user(s, user);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = hm_people_find_user(s, user->name, &arena, &same);
+    hm_arena_deinit(&arena);
+    if (err == HM_OK) {
+        return hm_store_fail(s, HM_EXISTS, "there is a user %s already", user->name);
+    }
+    if (err == HM_NOTFOUND) {
+        err = hm_items_next_id(s, HM_ITEM_USER, &id);
+    }
+    if (err == HM_OK) {
+        err = keep_user(s, id, user);
+    }
+    if (err == HM_OK) {
+        *out_id = (uint32_t)id;
+    }
+    return err;
+}
+
+int hm_people_change_user(struct hm_store *s, const struct hm_user *user)
+{
+    struct hm_user changed = *user;
+    struct hm_arena arena;
+    struct hm_user before;
+    int err;
+
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = hm_people_get_user(s, user->id, &arena, &before);
+    if (err == HM_OK) {
+        changed.name = before.name;
+        err = check_user(s, &changed);
+    }
+    if (err == HM_OK) {
+        err = keep_user(s, user->id, &changed);
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+int hm_people_get_user(struct hm_store *s, uint32_t id, struct hm_arena *arena,
+                       struct hm_user *out)
+{
+    return hm_body_get(s, HM_ITEM_USER, id, read_user, arena, out);
+}
+
+int hm_people_list_users(struct hm_store *s, struct hm_arena *arena,
+                         struct hm_user **out_users, size_t *out_count)
+{
+    return hm_body_list(s, HM_ITEM_USER, sizeof **out_users, HM_USERS_MAX, read_user,
+                        arena, out_users, out_count);
+}
+
+int hm_people_disable_user(struct hm_store *s, uint32_t id)
+{
+    struct hm_arena arena;
+    struct hm_user user;
+    int err;
+
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = hm_people_get_user(s, id, &arena, &user);
+    if (err == HM_OK) {
+        user.active = false;
+        err = keep_user(s, id, &user);
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+/* Kept apart from the user for fewer eyes: this file knows the item's key. */
+int hm_people_set_passphrase(struct hm_store *s, uint32_t user, const char *hash)
+{
+    struct hm_arena arena;
+    struct hm_user found;
+    struct hm_buf buf;
+    int err;
+
+    if (strncmp(hash, "$argon2id$", 10) != 0 ||
+        strlen(hash) >= HM_PASSPHRASE_HASH_BYTES) {
+        return hm_store_fail(s, HM_INVALID, "this is not a passphrase's hash");
+    }
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = hm_people_get_user(s, user, &arena, &found);
+    hm_arena_deinit(&arena);
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_buf_init(&buf, HM_ITEM_BODY_BYTES_MAX);
+    hm_pack_map(&buf, 1);
+    hm_body_put_text(&buf, PASSPHRASE_HASH, hash);
+    err = hm_body_keep(s, HM_ITEM_PASSPHRASE, user, &buf);
+    hm_buf_deinit(&buf);
+    return err;
+}
+
+int hm_people_get_passphrase(struct hm_store *s, uint32_t user,
+                             char out_hash[HM_PASSPHRASE_HASH_BYTES])
+{
+    struct hm_admin_item item = {0};
+    struct hm_bytes hash = {0};
+    struct hm_reader r = {0};
+    struct hm_arena arena;
+    int err;
+
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = hm_items_get(s, HM_ITEM_PASSPHRASE, user, &arena, &item);
+    if (err == HM_OK) {
+        r.left = item.body;
+        for (size_t keys = hm_unpack_map(&r, HM_BODY_KEYS_MAX);
+             keys > 0 && r.err == HM_OK; keys--) {
+            if (hm_unpack_uint(&r) == PASSPHRASE_HASH) {
+                hash = hm_unpack_str(&r);
+            } else {
+                (void)hm_unpack_raw(&r); /* of a newer node; its error sticks in r */
+            }
+        }
+        err = hm_body_end(&r);
+    }
+    if (err == HM_OK && (hash.len == 0 || hash.len >= HM_PASSPHRASE_HASH_BYTES)) {
+        err = HM_VERSION;
+    }
+    if (err == HM_OK) {
+        memcpy(out_hash, hash.data, hash.len);
+        out_hash[hash.len] = 0;
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}

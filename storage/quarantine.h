@@ -1,0 +1,44 @@
+/* What could not be accepted: kept, shown, never lost.
+ *
+ * At a parent the changes that it refused and bytes that it could not even place; at a
+ * child the notices that its parent sent. Runs inside a transaction of the caller.
+ * Blocking; thread as the store. */
+#ifndef HM_STORAGE_QUARANTINE_H
+#define HM_STORAGE_QUARANTINE_H
+
+#include "storage/store.h"
+
+enum { HM_QUARANTINE_DETAIL_MAX = 400, HM_QUARANTINE_ID_MAX = HM_ID_TEXT_MAX };
+
+struct hm_quarantine_entry {
+    struct hm_hash hash; /* of the bytes; filled in by put */
+    struct hm_dot dot;   /* all zero: bytes that belong to no log */
+    uint64_t device;
+    uint32_t scope;                   /* 0: unknown */
+    struct hm_household_id household; /* all zero: unknown */
+    int reason;                       /* an hm_err code */
+    const char *detail;               /* one line for people */
+    int64_t since_utc_ms;             /* filled in by put */
+    bool released;
+    struct hm_bytes bytes; /* a change, or a whole segment when dot is zero */
+};
+
+/* Keep; the same bytes twice are one entry. */
+int hm_quarantine_put(struct hm_store *s,
+                      const struct hm_quarantine_entry *entry) HM_MUST_USE;
+/* The id that people see: the dot's text, else 32 hex digits of the hash. */
+void hm_quarantine_id(const struct hm_quarantine_entry *entry,
+                      char out[HM_QUARANTINE_ID_MAX]);
+/* By that id, in arena. Errors: HM_NOTFOUND. */
+int hm_quarantine_get(struct hm_store *s, const char *id, struct hm_arena *arena,
+                      struct hm_quarantine_entry *out) HM_MUST_USE;
+/* Oldest first; views live during the call. fn may read the store, but not through this
+ * function. */
+typedef int (*hm_quarantine_fn)(void *arg, const struct hm_quarantine_entry *entry);
+int hm_quarantine_each(struct hm_store *s, hm_quarantine_fn fn, void *arg) HM_MUST_USE;
+int hm_quarantine_set_released(struct hm_store *s,
+                               const struct hm_hash *hash) HM_MUST_USE;
+/* Entries that are held. */
+int hm_quarantine_count(struct hm_store *s, uint64_t *out_count) HM_MUST_USE;
+
+#endif

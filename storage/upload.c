@@ -1,0 +1,369 @@
+#include "storage/upload.h"
+
+#include "protocol/message.h"
+#include "storage/blobs.h"
+#include "storage/cursors.h"
+#include "storage/devices.h"
+#include "storage/feeds.h"
+#include "storage/forms.h"
+#include "storage/households.h"
+#include "storage/items.h"
+#include "storage/log.h"
+#include "storage/scope0.h"
+
+enum {
+    CHUNK_BYTES_MIN = 2 * 1024,
+    ENTRIES_PER_BYTE = 4, /* how much entries shrink when sealed, carefully */
+    DICTIONARIES_TOLD = 64,
+    WANTS_AT_ONCE = 4,
+    ARENA_BYTES_MAX = 512 * 1024 * 1024
+};
+
+int hm_upload_set_upstream(struct hm_store *s, const struct hm_upstream_grant *grant)
+{
+    int err = hm_store_set_bytes(s, HM_META_UPSTREAM, hm_bytes_str(grant->url));
+
+    if (err == HM_OK) {
+        err = hm_store_set_bytes(s, HM_META_UPSTREAM_PIN, hm_bytes_of(grant->pin, 32));
+    }
+    if (err == HM_OK) {
+        err = hm_store_set_bytes(s, HM_META_TOKEN, grant->token);
+    }
+    if (err == HM_OK) {
+        err = hm_store_set_number(s, HM_META_UPSTREAM_DEVICE, (int64_t)grant->device);
+    }
+    if (err == HM_OK) {
+        err = hm_store_set_bytes(s, HM_META_AUTHORITY,
+                                 hm_bytes_of(grant->authority, HM_PUBLIC_KEY_BYTES));
+    }
+    return err == HM_OK ? hm_store_set_number(s, HM_META_ROLE, grant->role) : err;
+}
+
+int hm_upload_scopes(struct hm_store *s, struct hm_arena *arena, uint32_t **out_scopes,
+                     size_t *out_count)
+{
+    struct hm_units_tree tree;
+    struct hm_device own;
+    int err = hm_devices_get(s, hm_store_device(s), arena, &own);
+
+    if (err == HM_NOTFOUND) {
+        *out_scopes = NULL;
+        *out_count = 0;
+        return HM_OK; /* its own item has not come yet */
+    }
+    if (err == HM_OK) {
+        err = hm_units_load(s, arena, &tree);
+    }
+    return err == HM_OK
+               ? hm_devices_effective_scopes(&own, &tree, arena, out_scopes, out_count)
+               : err;
+}
+
+struct upload {
+    struct hm_store *s;
+    struct hm_arena *arena;
+    struct hm_buf *buf;
+    uint64_t parent;
+    size_t bytes_max; /* of segments */
+    struct hm_dictionary dictionaries[HM_LOG_DICTIONARIES_MAX];
+    size_t dictionary_count;
+    struct hm_upload out;
+};
+
+static int write_hello(struct upload *u, size_t chunk_bytes)
+{
+    struct hm_hello hello = {.version_min = HM_PROTOCOL_VERSION,
+                             .version_max = HM_PROTOCOL_VERSION,
+                             .device = hm_store_device(u->s),
+                             .wall_ms = hm_store_utc_ms(u->s),
+                             .reply_bytes = chunk_bytes,
+                             .program = hm_bytes_str(hm_store_version(u->s))};
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    int err = hm_blobs_dictionaries(u->s, u->arena, DICTIONARIES_TOLD, &ids, &count);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hello.dictionaries = ids;
+    hello.dictionary_count = count;
+    hm_hello_write(u->buf, &hello);
+    /* The newest ones first: sealing tries a few. */
+    for (size_t i = count; i-- > 0 && u->dictionary_count < HM_LOG_DICTIONARIES_MAX;) {
+        err = hm_blobs_dictionary(u->s, ids[i], u->arena,
+                                  &u->dictionaries[u->dictionary_count]);
+        if (err != HM_OK) {
+            return err;
+        }
+        u->dictionary_count++;
+    }
+    return u->buf->err;
+}
+
+struct offers {
+    struct hm_log_offer logs[HM_MESSAGE_LOGS_MAX];
+    size_t count;
+};
+
+static int add_offer(void *arg, const struct hm_log *log)
+{
+    struct offers *offers = arg;
+
+    if (offers->count < HM_MESSAGE_LOGS_MAX) {
+        offers->logs[offers->count++] =
+            (struct hm_log_offer){.incarnation = log->author.incarnation,
+                                  .upto = log->entries - 1,
+                                  .chain = log->chain};
+    }
+    return HM_OK;
+}
+
+/* A parent that may not know what it had: it says first what it holds. */
+static int write_offers(struct upload *u, bool *out_offered)
+{
+    struct offers *offers;
+    int64_t wanted = 0;
+    int err = hm_store_get_number(u->s, HM_META_OFFER_LOGS, &wanted);
+
+    *out_offered = false;
+    if (err == HM_NOTFOUND || (err == HM_OK && wanted == 0)) {
+        return HM_OK;
+    }
+    offers = hm_arena_alloc(u->arena, sizeof *offers);
+    if (offers == NULL) {
+        return HM_NOMEM;
+    }
+    if (err == HM_OK) {
+        err = hm_log_each_own(u->s, add_offer, offers);
+    }
+    if (err == HM_OK && offers->count > 0) {
+        hm_logs_write(u->buf, offers->logs, offers->count);
+        *out_offered = true;
+        err = u->buf->err;
+    }
+    return err;
+}
+
+/* Sealed entries that the parent has not receipted. */
+static int send_log(void *arg, const struct hm_log *log)
+{
+    struct upload *u = arg;
+    uint64_t next = 0;
+    unsigned level = 0;
+    int err = hm_log_receipt(u->s, u->parent, log->author.incarnation, &next, &level);
+
+    if (err == HM_OK && log->entries == 1) {
+        return HM_OK; /* a birth alone tells nobody anything */
+    }
+    while (err == HM_OK && next < log->sealed) {
+        struct hm_stored_segment segment;
+
+        if (u->out.segment_bytes >= u->bytes_max) {
+            u->out.more = true;
+            return HM_OK;
+        }
+        err = hm_log_segment_with(u->s, log->author.incarnation, next, u->arena,
+                                  &segment);
+        if (err != HM_OK) {
+            return err == HM_NOTFOUND ? HM_CORRUPT : err;
+        }
+        if (u->out.segment_bytes > 0 &&
+            segment.bytes.len > u->bytes_max - u->out.segment_bytes) {
+            u->out.more = true;
+            return HM_OK;
+        }
+        hm_frame_write(u->buf, HM_FRAME_SEGMENT, segment.bytes);
+        u->out.segment_bytes += segment.bytes.len;
+        u->out.changes += segment.last_n - (next == 0 ? 0 : next - 1);
+        next = segment.last_n + 1;
+        err = u->buf->err;
+    }
+    return err;
+}
+
+static int unsealed_bytes_wanted(struct upload *u, bool *out_more)
+{
+    /* What is sealed already may fill the chunk. */
+    struct hm_upload before = u->out;
+    size_t start = u->buf->len;
+    size_t left;
+    int err = hm_log_each_own(u->s, send_log, u);
+
+    left = u->out.segment_bytes < u->bytes_max
+               ? u->bytes_max - (size_t)u->out.segment_bytes
+               : 0;
+    *out_more = u->out.more;
+    u->out = before;
+    u->buf->len = start;
+    if (err == HM_OK && left > 0 && !*out_more) {
+        err = hm_log_seal(u->s, u->dictionaries, u->dictionary_count,
+                          left * ENTRIES_PER_BYTE, out_more);
+    }
+    return err;
+}
+
+static int write_segments(struct upload *u)
+{
+    bool more = false;
+    int err = unsealed_bytes_wanted(u, &more);
+
+    if (err == HM_OK) {
+        err = hm_log_each_own(u->s, send_log, u);
+    }
+    u->out.more = u->out.more || more;
+    return err;
+}
+
+static int write_cursor(struct upload *u, uint32_t scope)
+{
+    struct hm_cursor cursor = {.scope = scope};
+    struct hm_feed_state feed;
+    struct hm_cursor_at at;
+    uint64_t count = 0;
+    int err = hm_cursors_get(u->s, u->parent, scope, &at);
+
+    if (err == HM_OK && scope == 0) {
+        err = hm_items_digest(u->s, hm_scope0_wants, HM_SCOPE0_ALL, &cursor.digest,
+                              &count);
+    } else if (err == HM_OK) {
+        err = hm_feeds_get(u->s, scope, &feed);
+        cursor.digest = feed.digest;
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    cursor.timeline = at.timeline;
+    cursor.position = at.position;
+    cursor.salt = at.salt;
+    hm_cursor_write(u->buf, &cursor);
+    return u->buf->err;
+}
+
+static int write_hashes(struct upload *u, uint32_t scope)
+{
+    struct hm_hash_list list = {.scope = scope};
+    struct hm_cursor_at at;
+    struct hm_buf prefixes;
+    int err = hm_cursors_get(u->s, u->parent, scope, &at);
+
+    if (err != HM_OK || at.repair != HM_REPAIR_COMPARE) {
+        return err;
+    }
+    hm_buf_init(&prefixes, HM_REQUEST_BYTES_MAX / 2);
+    err = scope == 0
+              ? hm_items_prefixes(u->s, hm_scope0_wants, HM_SCOPE0_ALL, &prefixes)
+              : hm_households_prefixes(u->s, scope, &prefixes);
+    if (err == HM_OK) {
+        list.prefixes = hm_buf_bytes(&prefixes);
+        hm_hash_list_write(u->buf, HM_FRAME_HASHES, &list);
+        err = u->buf->err;
+    }
+    hm_buf_deinit(&prefixes);
+    return err;
+}
+
+static int want(struct upload *u, const uint8_t hash[HM_CONTENT_HASH_BYTES],
+                size_t *wants)
+{
+    struct hm_want frame = {.offset = 0};
+    bool complete = false;
+    int err = hm_blobs_have(u->s, hash, &frame.offset, &complete);
+
+    if (err == HM_OK && !complete && *wants < WANTS_AT_ONCE) {
+        memcpy(frame.hash, hash, sizeof frame.hash);
+        hm_want_write(u->buf, &frame);
+        (*wants)++;
+        err = u->buf->err;
+    }
+    return err;
+}
+
+/* Tables first: they say how households are shown. */
+static int write_wants(struct upload *u)
+{
+    struct hm_form_item *forms = NULL;
+    size_t count = 0;
+    size_t wants = 0;
+    int err = hm_forms_list(u->s, u->arena, &forms, &count);
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = want(u, forms[i].table, &wants);
+        if (err == HM_OK && forms[i].has_dictionary) {
+            err = want(u, forms[i].dictionary, &wants);
+        }
+    }
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = want(u, forms[i].xform, &wants);
+    }
+    return err;
+}
+
+static int write_scopes(struct upload *u)
+{
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+    int err = hm_upload_scopes(u->s, u->arena, &scopes, &count);
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = write_cursor(u, scopes[i]);
+    }
+    if (err == HM_OK) {
+        err = write_hashes(u, 0);
+    }
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = write_hashes(u, scopes[i]);
+    }
+    return err;
+}
+
+static int build(struct upload *u, size_t chunk_bytes)
+{
+    int64_t parent = 0;
+    bool offered = false;
+    int err = hm_store_get_number(u->s, HM_META_UPSTREAM_DEVICE, &parent);
+
+    if (err == HM_NOTFOUND) {
+        return hm_store_fail(u->s, HM_INVALID, "this node has no upstream");
+    }
+    u->parent = (uint64_t)parent;
+    if (err == HM_OK) {
+        err = write_hello(u, chunk_bytes);
+    }
+    if (err == HM_OK) {
+        err = write_offers(u, &offered);
+    }
+    if (err == HM_OK) {
+        err = write_cursor(u, 0);
+    }
+    if (err == HM_OK && !offered) {
+        err = write_segments(u);
+    }
+    u->out.more = u->out.more || offered;
+    if (err == HM_OK) {
+        err = write_scopes(u);
+    }
+    return err == HM_OK ? write_wants(u) : err;
+}
+
+int hm_upload_build(struct hm_store *s, size_t chunk_bytes, struct hm_buf *buf,
+                    struct hm_upload *out)
+{
+    struct hm_arena arena;
+    struct upload u = {.s = s,
+                       .arena = &arena,
+                       .buf = buf,
+                       .bytes_max = chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN
+                                                                  : chunk_bytes};
+    int err = hm_store_begin(s);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_arena_init(&arena, ARENA_BYTES_MAX);
+    err = hm_store_end(s, build(&u, u.bytes_max));
+    hm_arena_deinit(&arena);
+    if (err == HM_OK) {
+        *out = u.out;
+    }
+    return err;
+}

@@ -1,0 +1,80 @@
+#include "tests/support/store.h"
+
+#include <stdio.h>
+
+#include <sodium.h>
+
+#include "protocol/hash.h"
+
+static int64_t utc_ms(void *arg)
+{
+    const struct hm_test_node *node = arg;
+
+    return node->now_ms;
+}
+
+/* splitmix64: repeatable, and far from secret. */
+static void random_bytes(void *arg, uint8_t *out, size_t len)
+{
+    struct hm_test_node *node = arg;
+
+    for (size_t i = 0; i < len; i++) {
+        uint64_t z = node->prng += 0x9e3779b97f4a7c15U;
+
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+        out[i] = (uint8_t)(z >> 56);
+    }
+}
+
+static void open_store(struct hm_test_node *node)
+{
+    struct hm_store_options options = {
+        .path = node->path,
+        .env = {.utc_ms = utc_ms, .random = random_bytes, .arg = node},
+        .device = node->device,
+        .public_key = node->public_key,
+        .secret_key = node->secret_key,
+        .boot_id = {(uint8_t)node->starts},
+        .version = "test"};
+
+    CHECK_OK(hm_store_open(&options, &node->store));
+    node->starts++;
+}
+
+void hm_test_node_open(struct hm_test_node *node, const char *name,
+                       enum hm_node_role role)
+{
+    uint8_t seed[HM_CONTENT_HASH_BYTES];
+    int written;
+
+    *node = (struct hm_test_node){.now_ms = HM_TEST_START_MS};
+    assert_true(sodium_init() >= 0);
+    written =
+        snprintf(node->path, sizeof node->path, "%s/%s.db", hm_test_folder(), name);
+    assert_true(written > 0 && (size_t)written < sizeof node->path);
+    hm_hash_content(hm_bytes_str(name), seed);
+    CHECK_OK(crypto_sign_seed_keypair(node->public_key, node->secret_key, seed));
+    node->device = hm_hash_u64(hm_bytes_of(node->public_key, sizeof node->public_key));
+    node->prng = node->device;
+    open_store(node);
+    if (role != HM_NODE_NEW) {
+        CHECK_OK(hm_store_begin(node->store));
+        CHECK_OK(
+            hm_store_end(node->store, hm_store_set_number(node->store, HM_META_ROLE,
+                                                          (int64_t)role)));
+    }
+}
+
+void hm_test_node_restart(struct hm_test_node *node)
+{
+    hm_store_close(node->store);
+    node->store = NULL;
+    open_store(node);
+}
+
+void hm_test_node_close(struct hm_test_node *node)
+{
+    hm_store_close(node->store);
+    node->store = NULL;
+}
