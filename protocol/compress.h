@@ -8,7 +8,8 @@
 
 enum { HM_COMPRESS_LEVEL = 9, HM_DICTIONARY_BYTES_MAX = 64 * 1024 };
 
-/* A dictionary and its name: BLAKE2b-64 of its bytes. id 0: none. */
+/* A dictionary and its name: the first 64 bits of the BLAKE2b-128 of its bytes
+ * (hm_hash_u64()). id 0: none. */
 struct hm_dictionary {
     uint64_t id;
     struct hm_bytes bytes;

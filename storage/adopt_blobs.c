@@ -45,6 +45,9 @@ int hm_adopt_blob(struct hm_store *s, struct hm_forms *forms, struct hm_bytes pa
     }
     err = hm_blobs_add_piece(s, piece.hash, piece.offset, piece.size, piece.bytes,
                              &complete);
+    if (err == HM_MALFORMED) {
+        return HM_OK; /* it had not its hash: thrown away, to be fetched anew */
+    }
     *out_moved = *out_moved || piece.bytes.len > 0;
     return err == HM_OK && complete ? use_blob(s, forms, piece.hash, arena) : err;
 }

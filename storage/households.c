@@ -133,9 +133,9 @@ static int settle_home(struct hm_store *s, const struct hm_household *h)
                       old, &h->id);
     }
     if (err == HM_OK) {
-        err =
-            run_keyed(s, "DELETE FROM conflict WHERE scope = $1 AND a = $2 AND n = $3",
-                      old, &h->id);
+        err = run_keyed(
+            s, "DELETE FROM conflict_at WHERE scope = $1 AND a = $2 AND n = $3", old,
+            &h->id);
     }
     if (err == HM_OK) {
         err = keyed(s,
@@ -365,7 +365,8 @@ static int drop_from(struct hm_store *s, uint32_t scope,
                     home, id);
     if (err == HM_OK) {
         err = run_keyed(
-            s, "DELETE FROM conflict WHERE scope = $1 AND a = $2 AND n = $3", home, id);
+            s, "DELETE FROM conflict_at WHERE scope = $1 AND a = $2 AND n = $3", home,
+            id);
     }
     if (err == HM_OK) {
         err = run_keyed(s, "DELETE FROM home WHERE scope = $1 AND a = $2 AND n = $3",
@@ -417,12 +418,12 @@ static int count_conflicts(struct hm_store *s, const struct hm_household *h,
         return err;
     }
     if (count == 0) {
-        return run_keyed(s,
-                         "DELETE FROM conflict WHERE scope = $1 AND a = $2 AND n = $3",
-                         h->home, &h->id);
+        return run_keyed(
+            s, "DELETE FROM conflict_at WHERE scope = $1 AND a = $2 AND n = $3",
+            h->home, &h->id);
     }
     err = keyed(s,
-                "INSERT INTO conflict (scope, a, n, cells) VALUES ($1, $2, $3, $4) "
+                "INSERT INTO conflict_at (scope, a, n, cells) VALUES ($1, $2, $3, $4) "
                 "ON CONFLICT (scope, a, n) DO UPDATE SET cells = excluded.cells",
                 h->home, &h->id, &stmt);
     if (err != HM_OK) {

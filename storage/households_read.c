@@ -5,7 +5,7 @@
 
 #define ROW_COLUMNS                                                                    \
     "standing.a, standing.n, standing.home, standing.position, household.state, "      \
-    "standing.hash, household.changed_utc_ms, COALESCE(conflict.cells, 0) "
+    "standing.hash, household.changed_utc_ms, COALESCE(conflict_at.cells, 0) "
 #define ROW_TABLES                                                                     \
     "FROM standing JOIN household ON household.scope = standing.home "                 \
     "AND household.a = standing.a AND household.n = standing.n "
@@ -39,13 +39,14 @@ int hm_households_each(struct hm_store *s, uint32_t scope, uint64_t after,
                        hm_households_fn fn, void *arg)
 {
     struct hm_stmt *stmt;
-    int err = hm_db_stmt(hm_store_db(s),
-                         "SELECT " ROW_COLUMNS ROW_TABLES
-                         "LEFT JOIN conflict ON conflict.scope = standing.home "
-                         "AND conflict.a = standing.a AND conflict.n = standing.n "
-                         "WHERE standing.scope = $1 AND standing.position > $2 "
-                         "ORDER BY standing.position",
-                         &stmt);
+    int err =
+        hm_db_stmt(hm_store_db(s),
+                   "SELECT " ROW_COLUMNS ROW_TABLES
+                   "LEFT JOIN conflict_at ON conflict_at.scope = standing.home "
+                   "AND conflict_at.a = standing.a AND conflict_at.n = standing.n "
+                   "WHERE standing.scope = $1 AND standing.position > $2 "
+                   "ORDER BY standing.position",
+                   &stmt);
 
     if (err != HM_OK) {
         return err;
@@ -59,12 +60,13 @@ int hm_households_each_conflict(struct hm_store *s, uint32_t scope, hm_household
                                 void *arg)
 {
     struct hm_stmt *stmt;
-    int err = hm_db_stmt(hm_store_db(s),
-                         "SELECT " ROW_COLUMNS ROW_TABLES
-                         "JOIN conflict ON conflict.scope = standing.home "
-                         "AND conflict.a = standing.a AND conflict.n = standing.n "
-                         "WHERE standing.scope = $1 ORDER BY standing.position",
-                         &stmt);
+    int err =
+        hm_db_stmt(hm_store_db(s),
+                   "SELECT " ROW_COLUMNS ROW_TABLES
+                   "JOIN conflict_at ON conflict_at.scope = standing.home "
+                   "AND conflict_at.a = standing.a AND conflict_at.n = standing.n "
+                   "WHERE standing.scope = $1 ORDER BY standing.position",
+                   &stmt);
 
     if (err != HM_OK) {
         return err;
@@ -140,8 +142,9 @@ int hm_households_count(struct hm_store *s, struct hm_households_count *out)
     int err = hm_db_query_int(hm_store_db(s), "SELECT COUNT(*) FROM home", &households);
 
     if (err == HM_OK) {
-        err = hm_db_query_int(
-            hm_store_db(s), "SELECT COALESCE(SUM(cells), 0) FROM conflict", &conflicts);
+        err = hm_db_query_int(hm_store_db(s),
+                              "SELECT COALESCE(SUM(cells), 0) FROM conflict_at",
+                              &conflicts);
     }
     if (err == HM_OK) {
         out->households = (uint64_t)households;

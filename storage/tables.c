@@ -144,7 +144,7 @@ static const struct hm_table quarantine = {
 
 /* A cache of protocol/policy.h's view; rebuilt from the states at any time. */
 static const struct hm_table conflict = {
-    .name = "conflict",
+    .name = "conflict_at",
     .distributed = true,
     .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
                 HM_COLUMN("cells", INT)},
@@ -200,7 +200,7 @@ static const struct hm_table dictionary = {
 
 const struct hm_migration hm_tables_migrations[] = {
     {.number = 1,
-     .name = "first",
+     .name = "base",
      .tables = {&meta, &incarnation, &entry,     &segment, &history,    &household,
                 &home, &standing,    &feed,      &mark,    &cursor,     &receipt,
                 &item, &quarantine,  &conflict,  &token,   &invitation, &import_line,

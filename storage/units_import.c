@@ -3,163 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "storage/units_codes.h"
 #include "storage/units_csv.h"
 #include "storage/units_parts.h"
-
-/* A unit while the file is being taken, chained by each of its codes. */
-struct chained {
-    const char *code;
-    struct hm_unit *unit;
-    struct chained *next;
-};
 
 struct import {
     struct hm_store *s;
     struct hm_arena *arena;
     const char *today;
-    struct chained **buckets;
-    size_t bucket_count; /* a power of two */
+    struct hm_units_codes codes;
     struct hm_units_report report;
 };
-
-/* -- Who has a code ------------------------------------------------------------------
- */
-
-static struct chained **bucket_of(const struct import *import, const char *code)
-{
-    uint32_t hash = 2166136261U; /* FNV-1a */
-
-    for (const char *at = code; *at != 0; at++) {
-        hash = (hash ^ (uint8_t)*at) * 16777619U;
-    }
-    return &import->buckets[hash & (import->bucket_count - 1)];
-}
-
-static int chain(struct import *import, const char *code, struct hm_unit *unit)
-{
-    struct chained **bucket = bucket_of(import, code);
-    struct chained *added;
-
-    for (const struct chained *at = *bucket; at != NULL; at = at->next) {
-        if (at->unit == unit && strcmp(at->code, code) == 0) {
-            return HM_OK;
-        }
-    }
-    added = hm_arena_alloc(import->arena, sizeof *added);
-    if (added == NULL) {
-        return HM_NOMEM;
-    }
-    *added = (struct chained){code, unit, *bucket};
-    *bucket = added;
-    return HM_OK;
-}
-
-static int chain_unit(struct import *import, struct hm_unit *unit)
-{
-    int err = chain(import, unit->code, unit);
-
-    for (size_t i = 0; err == HM_OK && i < unit->earlier_count; i++) {
-        err = chain(import, unit->earlier[i].code, unit);
-    }
-    return err;
-}
-
-static int load(struct import *import)
-{
-    struct hm_unit *units;
-    size_t count;
-    int err = hm_units_read_all(import->s, import->arena, &units, &count);
-
-    import->bucket_count = 1024;
-    while (err == HM_OK && import->bucket_count < 2 * count) {
-        import->bucket_count *= 2;
-    }
-    import->buckets =
-        hm_arena_array(import->arena, import->bucket_count, sizeof *import->buckets);
-    if (import->buckets == NULL) {
-        err = HM_NOMEM;
-    }
-    for (size_t i = 0; err == HM_OK && i < count; i++) {
-        err = chain_unit(import, &units[i]);
-    }
-    return err;
-}
-
-/* Period `index` of a unit: the earlier ones, then the present one. */
-static struct hm_unit_period period_at(const struct hm_unit *unit, size_t index)
-{
-    if (index < unit->earlier_count) {
-        return unit->earlier[index];
-    }
-    return (struct hm_unit_period){unit->code, unit->name, unit->parent,
-                                   unit->valid_from, unit->valid_to};
-}
-
-/* What is looked for among the periods of a code. */
-struct sought {
-    const char *code;
-    const char *day;   /* that the period covers, or NULL */
-    const char *first; /* the period's first day, or NULL */
-};
-
-struct found {
-    struct hm_unit *unit;
-    size_t period;
-    bool several; /* other units fit too */
-};
-
-static bool find(const struct import *import, const struct sought *sought,
-                 struct found *out)
-{
-    struct found found = {0};
-
-    for (const struct chained *at = *bucket_of(import, sought->code); at != NULL;
-         at = at->next) {
-        if (strcmp(at->code, sought->code) != 0) {
-            continue;
-        }
-        for (size_t i = 0; i <= at->unit->earlier_count; i++) {
-            struct hm_unit_period period = period_at(at->unit, i);
-
-            if (strcmp(period.code, sought->code) != 0 ||
-                (sought->day != NULL &&
-                 !hm_units_covers(period.valid_from, period.valid_to, sought->day)) ||
-                (sought->first != NULL &&
-                 strcmp(period.valid_from, sought->first) != 0)) {
-                continue;
-            }
-            found.several |= found.unit != NULL && found.unit != at->unit;
-            found.unit = at->unit;
-            found.period = i;
-        }
-    }
-    *out = found;
-    return found.unit != NULL;
-}
-
-/* Two periods have a day in common. */
-static bool overlap(const struct hm_unit_period *a, const struct hm_unit_period *b)
-{
-    return (a->valid_to[0] == 0 || strcmp(b->valid_from, a->valid_to) <= 0) &&
-           (b->valid_to[0] == 0 || strcmp(a->valid_from, b->valid_to) <= 0);
-}
-
-/* Does another unit have the code at the same time? */
-static bool is_taken(const struct import *import, const struct hm_unit *unit,
-                     const struct hm_unit_period *wanted)
-{
-    for (const struct chained *at = *bucket_of(import, wanted->code); at != NULL;
-         at = at->next) {
-        for (size_t i = 0; at->unit != unit && i <= at->unit->earlier_count; i++) {
-            struct hm_unit_period period = period_at(at->unit, i);
-
-            if (strcmp(period.code, wanted->code) == 0 && overlap(&period, wanted)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
 
 /* -- One line ------------------------------------------------------------------------
  */
@@ -171,24 +25,25 @@ static const char *either(const char *text, const char *otherwise)
 
 /* The unit and period that a line is about; unit NULL: a new one. NULL or why not. */
 static const char *find_target(const struct import *import,
-                               const struct hm_units_line *line, struct found *out)
+                               const struct hm_units_line *line,
+                               struct hm_units_found *out)
 {
     const char *continues = line->fields[HM_UNITS_CONTINUES];
     const char *at = strchr(continues, '@');
     char code[HM_UNIT_CODE_BYTES_MAX + 1];
-    struct sought sought = {.code = line->fields[HM_UNITS_CODE],
-                            .first = line->fields[HM_UNITS_FROM]};
+    struct hm_units_sought sought = {.code = line->fields[HM_UNITS_CODE],
+                                     .first = line->fields[HM_UNITS_FROM]};
 
     /* A plain list of codes and names means the units of today, not former ones. */
     if (continues[0] == 0 && sought.first[0] == 0 &&
         line->fields[HM_UNITS_TO][0] == 0) {
-        struct sought now = {.code = sought.code, .day = import->today};
+        struct hm_units_sought now = {.code = sought.code, .day = import->today};
 
-        if (find(import, &now, out)) {
+        if (hm_units_codes_find(&import->codes, &now, out)) {
             return NULL;
         }
     }
-    if (find(import, &sought, out)) {
+    if (hm_units_codes_find(&import->codes, &sought, out)) {
         return NULL;
     }
     if (continues[0] != 0) {
@@ -198,18 +53,18 @@ static const char *find_target(const struct import *import,
         }
         memcpy(code, continues, (size_t)(at - continues));
         code[at - continues] = 0;
-        sought = (struct sought){.code = code, .day = at + 1};
-        if (!find(import, &sought, out)) {
+        sought = (struct hm_units_sought){.code = code, .day = at + 1};
+        if (!hm_units_codes_find(&import->codes, &sought, out)) {
             return "`continues` names no unit";
         }
         out->period = SIZE_MAX; /* a new one of that unit */
         return NULL;
     }
     if (line->fields[HM_UNITS_FROM][0] == 0) {
-        sought =
-            (struct sought){.code = line->fields[HM_UNITS_CODE],
-                            .day = either(line->fields[HM_UNITS_TO], import->today)};
-        (void)find(import, &sought, out); /* none: a new unit */
+        sought = (struct hm_units_sought){
+            .code = line->fields[HM_UNITS_CODE],
+            .day = either(line->fields[HM_UNITS_TO], import->today)};
+        (void)hm_units_codes_find(&import->codes, &sought, out); /* none: a new unit */
     }
     return NULL;
 }
@@ -220,8 +75,8 @@ static const char *find_parent(const struct import *import,
                                const struct hm_unit_period *period,
                                uint32_t *out_parent)
 {
-    struct sought sought = {.code = line->fields[HM_UNITS_PARENT]};
-    struct found found;
+    struct hm_units_sought sought = {.code = line->fields[HM_UNITS_PARENT]};
+    struct hm_units_found found;
 
     if (sought.code[0] == 0) {
         return NULL; /* stays as it was */
@@ -229,9 +84,9 @@ static const char *find_parent(const struct import *import,
     sought.day = period->valid_from[0] != 0 ? period->valid_from
                  : period->valid_to[0] != 0 ? period->valid_to
                                             : import->today;
-    if (!find(import, &sought, &found)) {
+    if (!hm_units_codes_find(&import->codes, &sought, &found)) {
         sought.day = NULL; /* the only one that ever had the code will do */
-        if (!find(import, &sought, &found) || found.several) {
+        if (!hm_units_codes_find(&import->codes, &sought, &found) || found.several) {
             return "`parent` names no unit of that time";
         }
     }
@@ -241,14 +96,14 @@ static const char *find_parent(const struct import *import,
 
 /* The unit as the line wants it. */
 static const char *edit(struct import *import, const struct hm_units_line *line,
-                        const struct found *target, struct hm_unit *unit)
+                        const struct hm_units_found *target, struct hm_unit *unit)
 {
     const char *const *fields = line->fields;
     bool is_new_period = target->unit == NULL || target->period == SIZE_MAX;
     struct hm_unit_period period =
         target->unit == NULL ? (struct hm_unit_period){.valid_from = ""}
-        : is_new_period      ? period_at(unit, unit->earlier_count)
-                             : period_at(unit, target->period);
+        : is_new_period      ? hm_units_codes_period(unit, unit->earlier_count)
+                             : hm_units_codes_period(unit, target->period);
     const char *reason;
 
     period.code = fields[HM_UNITS_CODE];
@@ -262,7 +117,7 @@ static const char *edit(struct import *import, const struct hm_units_line *line,
     if (reason != NULL) {
         return reason;
     }
-    if (is_taken(import, target->unit, &period)) {
+    if (hm_units_codes_taken(&import->codes, target->unit, &period)) {
         return "another unit has this code at that time";
     }
     if (!is_new_period && target->period < unit->earlier_count) {
@@ -276,7 +131,8 @@ static const char *edit(struct import *import, const struct hm_units_line *line,
              strcmp(period.valid_from, unit->valid_to) <= 0)) {
             return "what continues a unit must come after it";
         }
-        unit->earlier[unit->earlier_count] = period_at(unit, unit->earlier_count);
+        unit->earlier[unit->earlier_count] =
+            hm_units_codes_period(unit, unit->earlier_count);
         unit->earlier_count++;
     }
     unit->code = period.code;
@@ -343,14 +199,14 @@ static int keep(struct import *import, struct hm_unit *known, struct hm_unit *ed
         *known = *edited; /* the chains point to it */
         edited = known;
     }
-    return chain_unit(import, edited);
+    return hm_units_codes_add(&import->codes, edited);
 }
 
 static int take_line(struct import *import, const struct hm_units_line *line,
                      const char **out_reason)
 {
     const char *kind = line->fields[HM_UNITS_KIND];
-    struct found target = {0};
+    struct hm_units_found target = {0};
     struct hm_unit *edited;
     enum hm_unit_kind named;
     int err;
@@ -429,7 +285,7 @@ int hm_units_import(struct hm_store *s, struct hm_bytes csv, const char *today,
         return hm_store_fail(s, err, "%s", reason);
     }
     if (err == HM_OK) {
-        err = load(&import);
+        err = hm_units_codes_load(&import.codes, s, arena);
     }
     if (err != HM_OK) {
         return err;
