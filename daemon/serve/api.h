@@ -51,6 +51,8 @@ struct hm_api_node {
 
 struct hm_api_answer {
     unsigned status; /* 0 while there is none */
+    int err;         /* of hm_api_problem(), HM_OK else: HM_IO and HM_CORRUPT on the
+                      * writer end the process */
     char content_type[64];
     struct hm_buf body;
     int file_fd; /* -1, or an unlinked file that holds the body instead */
