@@ -1,0 +1,66 @@
+/* DIR/hamletd.conf: what a person may set, in INI.
+ *
+ * Knows what the settings are, not what they do. Reading blocks on the file; any
+ * thread, one at a time. */
+#ifndef HM_DAEMON_CONFIG_H
+#define HM_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/journal.h"
+#include "protocol/buf.h"
+
+enum {
+    HM_CONFIG_BYTES_MAX = 64 * 1024,
+    HM_CONFIG_TEXT_MAX = 160, /* of a value, with its NUL */
+    HM_CONFIG_DISK_MB_MAX = 1024 * 1024
+};
+
+#define HM_CONFIG_FILE        "hamletd.conf"
+#define HM_CONFIG_WEB_DEFAULT "127.0.0.1:8470"
+
+struct hm_config_address {
+    bool on;
+    char host[48]; /* numeric, IPv6 without brackets */
+    uint16_t port;
+};
+
+struct hm_config {
+    char name[HM_CONFIG_TEXT_MAX];      /* [node] name */
+    struct hm_config_address web;       /* [web] address */
+    struct hm_config_address listen;    /* [hub] listen */
+    char public_to[HM_CONFIG_TEXT_MAX]; /* [hub] public, HOST:PORT; "": listen's */
+    char store[HM_CONFIG_TEXT_MAX];     /* [store] path, below DIR unless absolute */
+    enum hm_journal_level level;        /* [log] level */
+    uint32_t disk_warn_mb;              /* [disk] warn_mb */
+    uint32_t disk_refuse_mb;            /* [disk] refuse_mb */
+    uint32_t disk_reserve_mb;           /* [disk] reserve_mb; 0: none */
+};
+
+void hm_config_init(struct hm_config *config);
+
+/* Read a file. errmsg gets one line with file and line number.
+ * Errors: HM_NOTFOUND (no such file); HM_DENIED; HM_INVALID (a setting that there is
+ * not, twice, or a value that makes no sense; *out is unchanged); HM_IO; HM_NOMEM. */
+int hm_config_read(const char *path, struct hm_config *out,
+                   struct hm_buf *errmsg) HM_MUST_USE;
+/* The same for a text; name stands in errmsg. */
+int hm_config_parse(const char *name, const char *text, struct hm_config *out,
+                    struct hm_buf *errmsg) HM_MUST_USE;
+/* Append the text of config, with comments. Errors: HM_INVALID (a value that the file
+ * cannot hold; errmsg says which). */
+int hm_config_write_default(const struct hm_config *config, struct hm_buf *out,
+                            struct hm_buf *errmsg) HM_MUST_USE;
+
+/* "127.0.0.1:8470", "[::1]:8470" or "off". Errors: HM_INVALID. */
+int hm_config_address_parse(const char *text,
+                            struct hm_config_address *out) HM_MUST_USE;
+bool hm_config_is_loopback(const struct hm_config_address *address);
+/* "HOST:PORT", a name or an address. */
+bool hm_config_is_host_port(const char *text);
+/* Append as hm_config_address_parse() takes it. */
+void hm_config_address_write(const struct hm_config_address *address,
+                             struct hm_buf *out);
+
+#endif
