@@ -83,6 +83,7 @@ int hm_cli_exit_of_document(const char *command, const json_t *document);
 void hm_cli_print_document(struct hm_cli *cli, const json_t *document);
 
 /* Commands with code of their own; each returns an exit code. */
+int hm_cli_init_run(struct hm_cli *cli);
 int hm_cli_user_run_add(struct hm_cli *cli);
 int hm_cli_user_run_passwd(struct hm_cli *cli);
 int hm_cli_sync_run(struct hm_cli *cli);

@@ -14,6 +14,15 @@
 #define OUTPUT(help) {"output", 'o', HM_CLI_TEXT, HM_CLI_LOCAL, false, "FILE", NULL, help}
 #define END {0}
 
+static const struct hm_cli_option init_options[] = {
+    TEXT("name", HM_CLI_LOCAL, "TEXT", "what people call the node (default: the host's name)"),
+    TEXT("web", HM_CLI_LOCAL, "ADDR:PORT", "page and local API, loopback only, or \"off\" (default 127.0.0.1:8470)"),
+    TEXT("listen", HM_CLI_LOCAL, "ADDR:PORT", "HTTPS for other nodes and people: makes a hub (default off)"),
+    TEXT("public", HM_CLI_LOCAL, "HOST:PORT", "the address in enrolment codes (default: that of --listen)"),
+    TEXT("phones", HM_CLI_LOCAL, "ADDR:PORT", "OpenRosa for phones on the local Wi-Fi (default off)"),
+    TEXT("programme", HM_CLI_LOCAL, "FOLDER", "publish this programme, a folder or a bundled name: the centre's part"),
+    TEXT("store", HM_CLI_LOCAL, "STORE", "\"sqlite\" (default) or a postgres:// URL"),
+    END};
 static const struct hm_cli_option invite_options[] = {
     {"scope", 0, HM_CLI_LIST, HM_CLI_BODY, true, "CODE", "scopes", "the hamlets or higher units that the device works on"},
     TEXT("name", HM_CLI_BODY, "TEXT", "what people call the device"),
@@ -112,6 +121,9 @@ static const struct hm_cli_column quarantine_columns[] = {
 #define POST "POST"
 
 static const struct hm_cli_command table[] = {
+    {.name = "init", .args = "DIR", .summary = "Make a node in a new folder",
+     .options = init_options, .arg_count_min = 1, .arg_count_max = 1, .method = "",
+     .path = "", .run = hm_cli_init_run},
     {.name = "status", .args = "", .summary = "Show how the node is",
      .method = GET, .path = "status", .show = hm_cli_show_status},
     {.name = "device invite", .args = "", .summary = "Make an enrolment code for a device",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/cli/cli.h"
+#include "daemon/node_init.h"
 #include "tests/support/canned.h"
 
 #define OK(type, body)                                                                 \
@@ -614,5 +615,41 @@ HM_TEST(long_folder)
     (void)fclose(in);
     (void)fclose(out);
     assert_string_equal(out_text, "{}\n");
+    done();
+}
+
+/* init reaches the function that makes nodes with every option. */
+static struct hm_node_init seen;
+static int init_result;
+
+int hm_node_init(const struct hm_node_init *options, struct hm_buf *errmsg)
+{
+    seen = *options;
+    if (init_result != HM_OK) {
+        hm_buf_append_str(errmsg, "there is a node already");
+    }
+    return init_result;
+}
+
+HM_TEST(init_passes_options)
+{
+    assert_int_equal(RUN("init", "d", "--name", "N", "--web", "off", "--listen",
+                         "0.0.0.0:8471", "--public", "h.vn:8471", "--phones", "a:1",
+                         "--programme", "vn-poverty", "--store", "sqlite", "--json"),
+                     HM_CLI_DONE);
+    assert_string_equal(seen.dir, "d");
+    assert_string_equal(seen.name, "N");
+    assert_string_equal(seen.web, "off");
+    assert_string_equal(seen.listen, "0.0.0.0:8471");
+    assert_string_equal(seen.public, "h.vn:8471");
+    assert_string_equal(seen.phones, "a:1");
+    assert_string_equal(seen.programme, "vn-poverty");
+    assert_string_equal(seen.store, "sqlite");
+    assert_string_equal(out_text, "{\"dir\":\"d\",\"name\":\"N\"}\n");
+    done();
+    init_result = HM_EXISTS;
+    assert_int_equal(RUN("init", "d"), HM_CLI_FAILED);
+    assert_null(seen.web);
+    assert_string_equal(err_text, "hamlet: there is a node already\n");
     done();
 }
