@@ -254,7 +254,7 @@ HM_TEST(status_for_people)
     serve(OK_JSON("{\"node\":\"thon-1\",\"role\":\"laptop\",\"scopes\":[\"19885001\"],"
                   "\"upstream\":{\"url\":\"https://h:8471\",\"state\":\"linked\","
                   "\"last_ok\":\"2026-11-23T08:15:00Z\",\"last_error\":null},"
-                  "\"unsent\":{\"changes\":1,\"attachments\":0,\"bytes\":1234,"
+                  "\"unsent\":{\"changes\":1,\"attachments\":2,\"bytes\":1234,"
                   "\"oldest\":null},\"receipts\":{\"hub\":3,\"centre\":2},"
                   "\"paused\":true,\"households\":30,\"conflicts\":0,\"quarantine\":0,"
                   "\"alarms\":[{\"kind\":\"disk\",\"what_to_do\":\"make room\"}],"
@@ -266,7 +266,7 @@ HM_TEST(status_for_people)
                         "upstream    https://h:8471: linked, last reached "
                         "2026-11-23T08:15:00Z\n"
                         "            syncing is paused: hamlet sync resume\n"
-                        "unsent      1 change, no attachments, 1.2 kB\n"
+                        "unsent      1 change, 2 attachments, 1.2 kB\n"
                         "receipts    3 at the hub, 2 at the centre\n"
                         "holds       30 households, no conflicts, 0 in quarantine\n"
                         "ALARM       disk: make room\n");
@@ -481,6 +481,7 @@ HM_TEST(import_refused_early)
     serve("!" PROBLEM("403", "lan may not import"));
     assert_int_equal(RUN("import", in_folder("big.csv")), HM_CLI_NOT_ALLOWED);
     assert_string_equal(err_text, "hamlet: lan may not import\n");
+    check_request("Expect: 100-continue\r\n");
     done();
 }
 
