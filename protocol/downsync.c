@@ -84,28 +84,29 @@ static int answering(const struct hm_frame *frame, struct hm_downsync_wish *out,
 
 int hm_downsync_next(struct hm_downsync *d, struct hm_downsync_wish *out)
 {
+    struct hm_downsync_wish wish = {.type = HM_DOWNSYNC_DONE};
     bool found = false;
-    int err = HM_OK;
 
-    while (err == HM_OK && !found) {
+    while (d->err == HM_OK && !found) {
         struct hm_frame frame;
 
         if (d->offer_count > 0) {
-            out->type = HM_DOWNSYNC_CHECK;
-            out->u.offer = *d->offers++;
+            wish.type = HM_DOWNSYNC_CHECK;
+            wish.u.offer = *d->offers++;
             d->offer_count--;
-            return HM_OK;
-        }
-        if (hm_frame_read(&d->at, &frame)) {
-            err = d->answering ? answering(&frame, out, &found)
-                               : storing(d, &frame, out, &found);
+            found = true;
+        } else if (hm_frame_read(&d->at, &frame)) {
+            d->err = d->answering ? answering(&frame, &wish, &found)
+                                  : storing(d, &frame, &wish, &found);
         } else if (!d->answering) {
             d->answering = true;
             d->at = (struct hm_reader){.left = d->request};
         } else {
-            out->type = HM_DOWNSYNC_DONE;
             found = true;
         }
     }
-    return err;
+    if (d->err == HM_OK) {
+        *out = wish;
+    }
+    return d->err;
 }

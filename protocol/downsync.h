@@ -46,6 +46,7 @@ struct hm_downsync {
     bool answering;              /* phase ANSWER */
     struct hm_log_offer *offers; /* of the LOGS frame being worked off */
     size_t offer_count;
+    int err; /* ended the request */
 };
 
 /* Check the whole request's frames and read its HELLO; request and arena must outlive
@@ -58,8 +59,8 @@ struct hm_downsync {
 int hm_downsync_init(struct hm_downsync *d, struct hm_bytes request,
                      struct hm_arena *arena) HM_MUST_USE;
 
-/* The next wish. A frame that can't be read ends the request with its error; what was
- * wished before stands.
+/* The next wish. A frame that can't be read ends the request with its error, which
+ * every later call repeats; what was wished before stands.
  *
  * Errors: as of the frames' readers. */
 int hm_downsync_next(struct hm_downsync *d, struct hm_downsync_wish *out) HM_MUST_USE;

@@ -342,3 +342,22 @@ HM_TEST(no_memory_for_the_offers)
     assert_string_equal(hm_buf_str(&wished), "store accept one\nNOMEM");
     end();
 }
+
+/* A caller that asks on after an error must not get the frames behind it: the request
+ * has ended. The wish keeps what it held. */
+HM_TEST(an_error_is_the_end)
+{
+    struct hm_downsync d;
+    struct hm_downsync_wish wish = {.type = HM_DOWNSYNC_DONE};
+
+    begin();
+    hm_hello_write(&request, &hello);
+    hm_frame_write(&request, HM_FRAME_WANT, hm_bytes_str("\xc0"));
+    put_cursor(17);
+    CHECK_OK(hm_downsync_init(&d, hm_buf_bytes(&request), &arena));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(hm_downsync_next(&d, &wish), HM_MALFORMED);
+        assert_int_equal(wish.type, HM_DOWNSYNC_DONE);
+    }
+    end();
+}
