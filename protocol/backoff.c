@@ -1,7 +1,5 @@
 #include "protocol/backoff.h"
 
-static const uint64_t SERVER_MS_MAX = 24ULL * 60 * 60 * 1000;
-
 uint64_t hm_backoff_next(struct hm_backoff *backoff, uint64_t random,
                          uint64_t server_ms)
 {
@@ -18,8 +16,8 @@ uint64_t hm_backoff_next(struct hm_backoff *backoff, uint64_t random,
         bound = HM_BACKOFF_MAX_MS;
     }
     delay = 1 + random % bound;
-    if (server_ms > SERVER_MS_MAX) {
-        server_ms = SERVER_MS_MAX;
+    if (server_ms > HM_BACKOFF_SERVER_MS_MAX) {
+        server_ms = HM_BACKOFF_SERVER_MS_MAX;
     }
     return delay < server_ms ? server_ms : delay;
 }

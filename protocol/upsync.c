@@ -99,31 +99,57 @@ static void learn_chunk(struct hm_upsync *u, const struct hm_upsync_event *event
     }
 }
 
+/* When the server wants to hear from us again, 0 when it says nothing. */
+static uint64_t server_wish(const struct hm_upsync_event *event)
+{
+    uint64_t wait_ms = event->retry_after_ms;
+
+    if (wait_ms > HM_BACKOFF_SERVER_MS_MAX) {
+        wait_ms = HM_BACKOFF_SERVER_MS_MAX;
+    }
+    return wait_ms == 0 ? 0 : event->now_ms + wait_ms;
+}
+
+static void on_failed(struct hm_upsync *u, const struct hm_upsync_event *event)
+{
+    uint64_t wish_ms = server_wish(event);
+
+    u->told = false;
+    u->retry_at_ms = event->now_ms +
+                     hm_backoff_next(&u->backoff, event->random, event->retry_after_ms);
+    if (wish_ms != 0) {
+        u->not_before_ms = wish_ms;
+    }
+    move(u, HM_UPSYNC_BACKOFF);
+}
+
 static void on_exchanged(struct hm_upsync *u, const struct hm_upsync_event *event,
                          struct hm_upsync_wishes *w)
 {
+    bool go_on = event->more || u->again;
+
     if (u->state != HM_UPSYNC_TALKING) {
         return; /* late: it was cancelled or the machine has stopped */
     }
     learn_chunk(u, event);
     u->last_err = event->err;
+    u->again = false;
     if (event->err != HM_OK) {
-        u->retry_at_ms = event->now_ms + hm_backoff_next(&u->backoff, event->random,
-                                                         event->retry_after_ms);
-        move(u, HM_UPSYNC_BACKOFF);
+        on_failed(u, event);
         return;
     }
     hm_backoff_reset(&u->backoff);
     u->feed_at_ms = next_feed_at(event);
-    if (event->retry_after_ms > 0 &&
-        u->feed_at_ms < event->now_ms + event->retry_after_ms) {
-        u->feed_at_ms = event->now_ms + event->retry_after_ms;
-    }
-    if (event->more) {
+    u->not_before_ms = server_wish(event);
+    if (go_on && u->not_before_ms == 0 && (u->told || may_talk(u))) {
         talk(u, w);
-    } else {
-        rest(u);
+        return;
     }
+    if (go_on) {
+        u->feed_at_ms = event->now_ms; /* as soon as the server allows */
+    }
+    u->told = false;
+    rest(u);
 }
 
 static void on_saved(struct hm_upsync *u, const struct hm_upsync_event *event)
@@ -147,21 +173,65 @@ static void on_link_down(struct hm_upsync *u)
     /* An exchange in flight may still get through: its own limits end it. */
 }
 
+/* The timer that stands; 0: none. */
+static uint64_t timer_at(const struct hm_upsync *u)
+{
+    uint64_t at_ms = 0;
+
+    if (!may_talk(u)) {
+        return 0;
+    }
+    switch (u->state) {
+    case HM_UPSYNC_IDLE:
+        at_ms = u->feed_at_ms;
+        break;
+    case HM_UPSYNC_WAITING:
+        at_ms = saves_due_at(u) < u->feed_at_ms ? saves_due_at(u) : u->feed_at_ms;
+        break;
+    case HM_UPSYNC_BACKOFF:
+        at_ms = u->retry_at_ms;
+        break;
+    case HM_UPSYNC_TALKING:
+    case HM_UPSYNC_STOPPED:
+        return 0;
+    }
+    return at_ms < u->not_before_ms ? u->not_before_ms : at_ms;
+}
+
 static void on_timer(struct hm_upsync *u, const struct hm_upsync_event *event,
                      struct hm_upsync_wishes *w)
 {
-    bool due = (u->state == HM_UPSYNC_IDLE && event->now_ms >= u->feed_at_ms) ||
-               (u->state == HM_UPSYNC_WAITING && event->now_ms >= saves_due_at(u)) ||
-               (u->state == HM_UPSYNC_BACKOFF && event->now_ms >= u->retry_at_ms);
+    uint64_t at_ms = timer_at(u);
 
-    if (due && may_talk(u)) {
+    if (at_ms != 0 && event->now_ms >= at_ms) {
         talk(u, w);
     }
 }
 
-static void now_if_resting(struct hm_upsync *u, struct hm_upsync_wishes *w)
+/* The link is up or the pause is over: at once, or when the server allows it. */
+static void talk_soon(struct hm_upsync *u, const struct hm_upsync_event *event,
+                      struct hm_upsync_wishes *w)
 {
-    if (u->state != HM_UPSYNC_TALKING) {
+    if (!may_talk(u) || u->state == HM_UPSYNC_TALKING) {
+        return;
+    }
+    if (event->now_ms >= u->not_before_ms) {
+        talk(u, w);
+    } else if (u->state == HM_UPSYNC_BACKOFF) {
+        u->retry_at_ms = event->now_ms;
+    } else {
+        u->feed_at_ms = event->now_ms;
+        rest(u);
+    }
+}
+
+static void on_now(struct hm_upsync *u, struct hm_upsync_wishes *w)
+{
+    hm_backoff_reset(&u->backoff);
+    u->told = true;
+    if (u->state == HM_UPSYNC_TALKING) {
+        u->again = true;
+    } else {
         talk(u, w);
     }
 }
@@ -172,9 +242,7 @@ static void handle(struct hm_upsync *u, const struct hm_upsync_event *event,
     switch (event->type) {
     case HM_UPSYNC_EV_START:
         u->feed_at_ms = event->now_ms;
-        if (may_talk(u)) {
-            now_if_resting(u, w);
-        }
+        talk_soon(u, event, w);
         break;
     case HM_UPSYNC_EV_SAVED:
         on_saved(u, event);
@@ -182,9 +250,7 @@ static void handle(struct hm_upsync *u, const struct hm_upsync_event *event,
     case HM_UPSYNC_EV_LINK_UP:
         u->linked = true;
         hm_backoff_reset(&u->backoff);
-        if (!u->paused) {
-            now_if_resting(u, w);
-        }
+        talk_soon(u, event, w);
         break;
     case HM_UPSYNC_EV_LINK_DOWN:
         on_link_down(u);
@@ -196,45 +262,25 @@ static void handle(struct hm_upsync *u, const struct hm_upsync_event *event,
         on_exchanged(u, event, w);
         break;
     case HM_UPSYNC_EV_NOW:
-        hm_backoff_reset(&u->backoff);
-        now_if_resting(u, w);
+        on_now(u, w);
         break;
     case HM_UPSYNC_EV_PAUSE:
         u->paused = true;
+        u->told = false;
+        u->again = false;
         if (u->state == HM_UPSYNC_WAITING) {
             rest(u);
         }
         break;
     case HM_UPSYNC_EV_RESUME:
         u->paused = false;
-        if (u->linked) {
-            now_if_resting(u, w);
-        }
+        talk_soon(u, event, w);
         break;
     case HM_UPSYNC_EV_STOP:
         w->cancel_exchange = u->state == HM_UPSYNC_TALKING;
         move(u, HM_UPSYNC_STOPPED);
         break;
     }
-}
-
-static uint64_t timer_at(const struct hm_upsync *u)
-{
-    if (!may_talk(u)) {
-        return 0;
-    }
-    switch (u->state) {
-    case HM_UPSYNC_IDLE:
-        return u->feed_at_ms;
-    case HM_UPSYNC_WAITING:
-        return saves_due_at(u) < u->feed_at_ms ? saves_due_at(u) : u->feed_at_ms;
-    case HM_UPSYNC_BACKOFF:
-        return u->retry_at_ms;
-    case HM_UPSYNC_TALKING:
-    case HM_UPSYNC_STOPPED:
-        break;
-    }
-    return 0;
 }
 
 void hm_upsync_step(struct hm_upsync *u, const struct hm_upsync_event *event,

@@ -2,23 +2,30 @@
  * wishes out. What a request holds is the store's business (storage/upload.h).
  *
  *   IDLE    -> WAITING   a save, while linked
- *   IDLE    -> TALKING   timer (the feed is asked for), link up, or told to sync now
- *   WAITING -> TALKING   timer
- *   TALKING -> TALKING   exchange over, more to send or to fetch
+ *   IDLE    -> TALKING   timer (the feed is asked for), link up, resume, or "sync now"
+ *   WAITING -> TALKING   timer, link up, resume, or "sync now"
+ *   WAITING -> IDLE      link down, or paused
+ *   TALKING -> TALKING   exchange over, more to send or to fetch, or "sync now" came
+ *                        during it
  *   TALKING -> IDLE      exchange over, nothing left
  *   TALKING -> WAITING   exchange over, saves came in between
  *   TALKING -> BACKOFF   exchange failed
- *   BACKOFF -> TALKING   timer, link up, or told to sync now
+ *   BACKOFF -> TALKING   timer, link up, resume, or "sync now"
  *   any     -> STOPPED
  *
  *   IDLE     the timer stands for the next look at the feed
- *   WAITING  the timer stands for the saves that wait: 10 s after the last, at most 60
- * s after the first TALKING  one exchange in flight, no timer BACKOFF  the timer stands
- * for the next try; failures > 0 STOPPED  final
+ *   WAITING  the timer stands for the saves that wait (10 s after the last, at most
+ *            60 s after the first) or for the feed, whichever comes first
+ *   TALKING  one exchange in flight, no timer
+ *   BACKOFF  the timer stands for the next try; failures > 0 unless a link came up
+ *   STOPPED  final
  *
- * While paused or without a link no timer starts an exchange: IDLE and BACKOFF then
- * hold no timer, and only "sync now", resume or link up move on. The table in upsync.c
- * enforces this list. Pure: not thread-safe, no allocation. */
+ * While paused or without a link nothing but "sync now" starts an exchange: IDLE and
+ * BACKOFF then hold no timer, and only "sync now", resume or link up move on. What
+ * "sync now" has started goes on while there is more, paused or not. Before the time
+ * that the server asked for (taken up to a day) nothing but "sync now" starts one
+ * either: the timer stands for that time. The table in upsync.c enforces the moves.
+ * Pure: not thread-safe, no allocation. */
 #ifndef HM_PROTOCOL_UPSYNC_H
 #define HM_PROTOCOL_UPSYNC_H
 
@@ -84,10 +91,13 @@ struct hm_upsync {
     bool linked;
     bool paused;
     bool saved; /* a save came that no exchange has begun after */
+    bool told;  /* a person asked for the exchange in flight */
+    bool again; /* a person asked during the exchange in flight */
     uint64_t saved_first_at_ms;
     uint64_t saved_last_at_ms;
     uint64_t feed_at_ms; /* when the feed is asked for next */
     uint64_t retry_at_ms;
+    uint64_t not_before_ms; /* the server's wish; 0: none */
     size_t chunk_bytes;
     struct hm_backoff backoff;
     int last_err;

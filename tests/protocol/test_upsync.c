@@ -506,3 +506,288 @@ HM_TEST(states_have_names)
         }
     }
 }
+
+/* Saves that wait when the feed is due go with it; the timer doesn't spin until the
+ * saves are due. */
+HM_TEST(saves_go_with_the_feed)
+{
+    struct run r;
+
+    begin_idle(&r);
+    step(&r, 715, HM_UPSYNC_EV_SAVED);
+    timer(&r);
+    exchanged(&r, HM_OK, false, 0);
+    check(&r, "[716] waiting timer=721\n"
+              "[721] talking start=8192\n"
+              "[722] idle timer=1442\n");
+    hm_buf_deinit(&r.log);
+}
+
+/* "Paused" must be true at the latest with the next exchange, however much is left; the
+ * same for a link that has gone. */
+HM_TEST(more_waits_for_resume_and_link)
+{
+    struct run r;
+
+    begin_idle(&r);
+    step(&r, 0, HM_UPSYNC_EV_NOW);
+    exchanged(&r, HM_OK, false, 0);
+    step(&r, 8, HM_UPSYNC_EV_LINK_UP);
+    step(&r, 0, HM_UPSYNC_EV_PAUSE);
+    exchanged(&r, HM_OK, true, 0);
+    step(&r, 8, HM_UPSYNC_EV_RESUME);
+    step(&r, 0, HM_UPSYNC_EV_LINK_DOWN);
+    exchanged(&r, HM_OK, true, 0);
+    step(&r, 0, HM_UPSYNC_EV_LINK_UP);
+    check(&r, "[1] talking start=8192\n"
+              "[2] idle timer=722\n"
+              "[10] talking start=8192\n"
+              "[10] talking\n"
+              "[11] idle\n"
+              "[19] talking start=8192\n"
+              "[19] talking\n"
+              "[20] idle\n"
+              "[20] talking start=8192\n");
+    hm_buf_deinit(&r.log);
+}
+
+/* What a person starts while paused is carried to its end. */
+HM_TEST(sync_now_while_paused_moves_all)
+{
+    struct run r;
+
+    begin(&r, true);
+    step(&r, 0, HM_UPSYNC_EV_START);
+    step(&r, 0, HM_UPSYNC_EV_NOW);
+    exchanged(&r, HM_OK, true, 0);
+    exchanged(&r, HM_OK, false, 0);
+    check(&r, "[0] idle\n"
+              "[0] talking start=8192\n"
+              "[1] talking start=8192\n"
+              "[2] idle\n");
+    hm_buf_deinit(&r.log);
+}
+
+/* A person who saves and says "sync now" means that save: the exchange in flight may
+ * have begun before it, so one more follows. */
+HM_TEST(sync_now_during_an_exchange)
+{
+    struct run r;
+
+    begin(&r, false);
+    step(&r, 0, HM_UPSYNC_EV_START);
+    step(&r, 1, HM_UPSYNC_EV_SAVED);
+    step(&r, 1, HM_UPSYNC_EV_NOW);
+    exchanged(&r, HM_OK, false, 0);
+    exchanged(&r, HM_OK, false, 0);
+    check(&r, "[0] talking start=8192\n"
+              "[1] talking\n"
+              "[2] talking\n"
+              "[3] talking start=8192\n"
+              "[4] idle timer=724\n");
+    hm_buf_deinit(&r.log);
+}
+
+/* A busy server's wish holds for saves, for what is left and for a link that comes up
+ * too, or all laptops of a commune knock when its power is back. A person may still. */
+HM_TEST(the_server_wish_wins)
+{
+    struct run r;
+
+    begin(&r, false);
+    step(&r, 0, HM_UPSYNC_EV_START);
+    exchanged(&r, HM_OK, true, 100 * 1000);
+    step(&r, 1, HM_UPSYNC_EV_SAVED);
+    step(&r, 1, HM_UPSYNC_EV_LINK_UP);
+    timer(&r);
+    exchanged(&r, HM_AGAIN, false, 200 * 1000);
+    step(&r, 1, HM_UPSYNC_EV_LINK_UP);
+    step(&r, 0, HM_UPSYNC_EV_PAUSE);
+    step(&r, 0, HM_UPSYNC_EV_RESUME);
+    step(&r, 0, HM_UPSYNC_EV_NOW);
+    exchanged(&r, HM_NETWORK, false, 0); /* it has said nothing else since */
+    step(&r, 0, HM_UPSYNC_EV_LINK_UP);
+    timer(&r);
+    exchanged(&r, HM_OK, false, 0);
+    step(&r, 0, HM_UPSYNC_EV_LINK_UP);
+    check(&r, "[0] talking start=8192\n"
+              "[1] idle timer=101\n"
+              "[2] waiting timer=101\n"
+              "[3] waiting timer=101\n"
+              "[101] talking start=8192\n"
+              "[102] backoff timer=302\n"
+              "[103] backoff timer=302\n"
+              "[103] backoff\n"
+              "[103] backoff timer=302\n"
+              "[103] talking start=4096\n"
+              "[104] backoff timer=302\n"
+              "[104] backoff timer=302\n"
+              "[302] talking start=2048\n"
+              "[303] idle timer=1023\n"
+              "[303] talking start=2048\n");
+    hm_buf_deinit(&r.log);
+}
+
+/* A server that says nonsense silences a node for a day, not for ever. */
+HM_TEST(the_server_wish_ends)
+{
+    struct run r;
+
+    begin(&r, false);
+    step(&r, 0, HM_UPSYNC_EV_START);
+    exchanged(&r, HM_OK, false, UINT64_MAX / 2);
+    timer(&r);
+    exchanged(&r, HM_OK, true, UINT64_MAX);
+    timer(&r);
+    exchanged(&r, HM_AGAIN, false, UINT64_MAX);
+    check(&r, "[0] talking start=8192\n"
+              "[1] idle timer=86401\n"
+              "[86401] talking start=8192\n"
+              "[86402] idle timer=172802\n"
+              "[172802] talking start=8192\n"
+              "[172803] backoff timer=259203\n");
+    hm_buf_deinit(&r.log);
+}
+
+/* The last word counts: a pause ends what a person started before it. */
+HM_TEST(paused_after_sync_now)
+{
+    struct run r;
+
+    begin_idle(&r);
+    step(&r, 0, HM_UPSYNC_EV_NOW);
+    step(&r, 0, HM_UPSYNC_EV_NOW);
+    step(&r, 0, HM_UPSYNC_EV_PAUSE);
+    exchanged(&r, HM_OK, true, 0);
+    check(&r, "[1] talking start=8192\n"
+              "[1] talking\n"
+              "[1] talking\n"
+              "[2] idle\n");
+    hm_buf_deinit(&r.log);
+}
+
+/* What must hold whatever happens, and a world that breaks every habit: late timers,
+ * late results, links that flap, servers with wishes. */
+struct world {
+    struct hm_upsync u;
+    struct hm_rng rng;
+    struct hm_upsync_event event;
+    uint64_t timer_at_ms;
+    uint64_t not_before_ms; /* of the last answer that came through */
+    bool in_flight;
+    bool told; /* the exchange in flight belongs to a person's wish */
+    bool paused;
+    bool linked;
+    bool stopped;
+};
+
+static void world_event(struct world *w)
+{
+    struct hm_upsync_event *e = &w->event;
+    uint64_t passes = hm_rng_below(&w->rng, 4) == 0 ? 900000 : 3000;
+
+    e->now_ms += hm_rng_below(&w->rng, passes);
+    e->random = hm_rng_next(&w->rng);
+    e->type = (enum hm_upsync_event_type)(1 + hm_rng_below(&w->rng, 8));
+    if (hm_rng_below(&w->rng, 60) == 0) {
+        e->type = HM_UPSYNC_EV_STOP;
+    }
+    if (w->timer_at_ms > e->now_ms && hm_rng_below(&w->rng, 3) == 0) {
+        e->now_ms = w->timer_at_ms;
+        e->type = HM_UPSYNC_EV_TIMER;
+    }
+    e->err = hm_rng_below(&w->rng, 3) == 0 ? HM_NETWORK : HM_OK;
+    e->more = hm_rng_below(&w->rng, 3) == 0;
+    e->retry_after_ms = hm_rng_below(&w->rng, 4) == 0 ? hm_rng_wide(&w->rng) : 0;
+    e->bytes = hm_rng_wide(&w->rng);
+    e->took_ms = hm_rng_wide(&w->rng);
+}
+
+/* What the event means to the world, before the machine hears of it. */
+static void world_hears(struct world *w)
+{
+    const struct hm_upsync_event *e = &w->event;
+    uint64_t wait_ms = e->retry_after_ms < HM_BACKOFF_SERVER_MS_MAX
+                           ? e->retry_after_ms
+                           : HM_BACKOFF_SERVER_MS_MAX;
+
+    switch (e->type) {
+    case HM_UPSYNC_EV_EXCHANGED:
+        if (w->in_flight && (e->err == HM_OK || wait_ms > 0)) {
+            w->not_before_ms = wait_ms == 0 ? 0 : e->now_ms + wait_ms;
+        }
+        w->told = w->told && w->in_flight && e->err == HM_OK && wait_ms == 0;
+        w->in_flight = false;
+        break;
+    case HM_UPSYNC_EV_NOW:
+        w->told = true;
+        break;
+    case HM_UPSYNC_EV_PAUSE:
+        w->paused = true;
+        w->told = false;
+        break;
+    case HM_UPSYNC_EV_RESUME:
+        w->paused = false;
+        break;
+    case HM_UPSYNC_EV_LINK_UP:
+    case HM_UPSYNC_EV_LINK_DOWN:
+        w->linked = e->type == HM_UPSYNC_EV_LINK_UP;
+        break;
+    case HM_UPSYNC_EV_STOP:
+        w->stopped = true;
+        break;
+    case HM_UPSYNC_EV_START:
+    case HM_UPSYNC_EV_SAVED:
+    case HM_UPSYNC_EV_TIMER:
+        break;
+    }
+}
+
+static void world_step(struct world *w)
+{
+    struct hm_upsync_wishes wishes;
+    uint64_t now_ms = w->event.now_ms;
+
+    world_hears(w);
+    hm_upsync_step(&w->u, &w->event, &wishes);
+    assert_int_equal(wishes.cancel_exchange, w->stopped && w->in_flight);
+    if (wishes.cancel_exchange || w->stopped) {
+        assert_false(wishes.start_exchange);
+        assert_int_equal(wishes.timer_at_ms, 0);
+        w->in_flight = false;
+        return;
+    }
+    if (wishes.start_exchange) {
+        assert_false(w->in_flight);
+        assert_true(w->told || (w->linked && !w->paused));
+        assert_true(w->event.type == HM_UPSYNC_EV_NOW || now_ms >= w->not_before_ms);
+        assert_in_range(wishes.chunk_bytes, HM_UPSYNC_CHUNK_BYTES_MIN,
+                        HM_UPSYNC_CHUNK_BYTES_MAX);
+        w->in_flight = true;
+    }
+    w->told = w->told && w->in_flight;
+    w->timer_at_ms = wishes.timer_at_ms;
+    assert_true(!w->in_flight || w->timer_at_ms == 0);
+    /* Something will wake it, soon enough, and not at once again and again. */
+    assert_true(w->timer_at_ms != 0 || w->in_flight || w->paused || !w->linked);
+    assert_true(w->timer_at_ms <= now_ms + HM_BACKOFF_SERVER_MS_MAX);
+    if (w->event.type == HM_UPSYNC_EV_TIMER) {
+        assert_true(w->timer_at_ms == 0 || w->timer_at_ms > now_ms);
+    }
+}
+
+HM_TEST(never_silent_and_never_twice)
+{
+    for (uint64_t seed = 0; seed < 100000; seed++) {
+        struct world w = {.rng = {seed}, .linked = true, .paused = seed % 5 == 0};
+
+        hm_upsync_init(&w.u, w.paused);
+        w.event =
+            (struct hm_upsync_event){.type = HM_UPSYNC_EV_START, .now_ms = seed % 7};
+        world_step(&w);
+        for (int i = 0; i < 60; i++) {
+            world_event(&w);
+            world_step(&w);
+        }
+    }
+}
