@@ -1,0 +1,331 @@
+#include "protocol/policy.h"
+
+#include "protocol/pack.h"
+#include "tests/support/build.h"
+#include "tests/support/test.h"
+
+enum { FIELD = 20, ALL_POLICIES = HM_FIELD_POLICY_DERIVED };
+
+/* Who wrote a value, and how. Author i has incarnation 10 + i. */
+struct writer {
+    uint64_t incarnation;
+    uint64_t n;
+    uint8_t rank;
+    enum hm_clock_class clock_class;
+    int64_t wall_ms;
+    int64_t offset_ms;
+};
+
+static struct hm_arena arena;
+static struct hm_household h;
+static struct hm_cell cell;
+static struct hm_sibling siblings[8];
+static struct hm_vv_entry vv[8];
+static struct hm_stamp stamps[8];
+
+static void begin(void)
+{
+    const struct hm_household_id id = {1, 1};
+
+    hm_arena_init(&arena, 64 * 1024 * 1024);
+    hm_household_init(&h, &id, &arena);
+    cell = (struct hm_cell){.field = FIELD, .siblings = siblings};
+}
+
+static void end(void)
+{
+    hm_arena_deinit(&arena);
+}
+
+/* A sibling; writers come in ascending order of their dots. */
+static void add(const struct writer *writer, struct hm_bytes value)
+{
+    size_t i = cell.sibling_count++;
+    struct hm_dot dot = {writer->incarnation, writer->n};
+
+    siblings[i] = (struct hm_sibling){dot, value};
+    stamps[i] =
+        (struct hm_stamp){.dot = dot, .rank = writer->rank, .wall_ms = writer->wall_ms};
+    if (h.vv_count == 0 || h.vv[h.vv_count - 1].author.incarnation != dot.incarnation) {
+        h.vv = vv;
+        h.vv[h.vv_count++] =
+            (struct hm_vv_entry){.author = {.incarnation = dot.incarnation,
+                                            .clock_class = writer->clock_class,
+                                            .clock_offset_ms = writer->offset_ms},
+                                 .n = dot.n};
+    }
+    vv[h.vv_count - 1].n = dot.n;
+    h.stamps = stamps;
+    h.stamp_count = cell.sibling_count;
+}
+
+/* A sibling by the next author, later and of the same rank as the one before. */
+static void add_value(struct hm_bytes value)
+{
+    struct writer writer = {.incarnation = 10 + cell.sibling_count,
+                            .n = 1,
+                            .rank = 2,
+                            .clock_class = HM_CLOCK_CHECKED,
+                            .wall_ms = 1000 + (int64_t)cell.sibling_count};
+
+    add(&writer, value);
+}
+
+static void add_ranked(uint8_t rank, struct hm_bytes value)
+{
+    add_value(value);
+    stamps[cell.sibling_count - 1].rank = rank;
+}
+
+static struct hm_bytes number(int64_t value)
+{
+    struct hm_bytes out = {0};
+    struct hm_buf buf;
+
+    hm_buf_init(&buf, 16);
+    hm_pack_int(&buf, value);
+    CHECK_OK(hm_arena_copy(&arena, hm_buf_bytes(&buf), &out));
+    hm_buf_deinit(&buf);
+    return out;
+}
+
+#define VALUE(bytes) hm_bytes_of((bytes), sizeof(bytes) - 1)
+#define NIL          VALUE("\xc0")
+
+/* What is shown, by which sibling (-1: by none), and how sure. */
+static void check(enum hm_field_policy policy, struct hm_bytes value, int winner,
+                  bool conflict, bool flagged)
+{
+    struct hm_policy_view view;
+
+    memset(&view, 0x5a, sizeof view);
+    CHECK_OK(hm_policy_view(policy, &h, &cell, &arena, &view));
+    assert_true(hm_bytes_equal(view.value, value));
+    assert_ptr_equal(view.winner, winner < 0 ? NULL : &siblings[winner]);
+    assert_int_equal(view.conflict, conflict);
+    assert_int_equal(view.flagged, flagged);
+    assert_int_equal(view.answered, !hm_bytes_equal(value, NIL));
+}
+
+/* No cell, no sibling, one, and several with the same value: no policy has anything to
+ * decide. */
+HM_TEST(nothing_to_decide)
+{
+    for (int i = 1; i <= ALL_POLICIES; i++) {
+        enum hm_field_policy policy = (enum hm_field_policy)i;
+        struct hm_policy_view view;
+
+        begin();
+        CHECK_OK(hm_policy_view(policy, &h, NULL, &arena, &view));
+        assert_false(view.answered || view.conflict || view.flagged);
+        assert_null(view.winner);
+        assert_true(hm_bytes_equal(view.value, NIL));
+        check(policy, NIL, -1, false, false);
+        add_value(VALUE("\xa1z"));
+        check(policy, VALUE("\xa1z"), 0, false, false);
+        add_value(VALUE("\xa1z"));
+        check(policy, VALUE("\xa1z"), 1, false, false);
+        add_value(VALUE("\xa1z"));
+        check(policy, VALUE("\xa1z"), 2, false, false);
+        end();
+        begin();
+        h.vv_count = 0;
+        add_value(NIL);
+        check(policy, NIL, 0, false, false);
+        add_value(NIL);
+        check(policy, NIL, 1, false, false);
+        end();
+    }
+}
+
+/* Cleared against answered is a conflict too: one of the two was not seen. */
+HM_TEST(ask)
+{
+    begin();
+    add_value(number(1));
+    add_value(NIL);
+    check(HM_FIELD_POLICY_ASK, NIL, 1, true, false);
+    add_value(number(1));
+    check(HM_FIELD_POLICY_ASK, number(1), 2, true, false);
+    end();
+    begin();
+    add_value(number(1));
+    add_value(number(1));
+    add_value(number(2));
+    check(HM_FIELD_POLICY_ASK, number(2), 2, true, false);
+    end();
+}
+
+HM_TEST(latest_has_no_conflict)
+{
+    begin();
+    add_ranked(9, number(1));
+    add_ranked(2, number(2));
+    check(HM_FIELD_POLICY_LATEST, number(2), 1, false, false); /* rank or not */
+    add_ranked(1, NIL);
+    check(HM_FIELD_POLICY_LATEST, NIL, 2, false, false);
+    stamps[0].wall_ms = 5000;
+    check(HM_FIELD_POLICY_LATEST, number(1), 0, false, false);
+    end();
+}
+
+/* Calculated: never synced, so what is there is as good as nothing. */
+HM_TEST(derived_has_no_conflict)
+{
+    begin();
+    add_value(number(1));
+    add_value(number(2));
+    check(HM_FIELD_POLICY_DERIVED, number(2), 1, false, false);
+    end();
+}
+
+/* The higher role wins; the other is flagged. Two of the highest role who differ are a
+ * conflict. */
+HM_TEST(authority)
+{
+    begin();
+    add_ranked(5, number(1));
+    add_ranked(2, number(2));
+    check(HM_FIELD_POLICY_AUTHORITY, number(1), 0, false, true);
+    add_ranked(5, number(1));
+    check(HM_FIELD_POLICY_AUTHORITY, number(1), 2, false, true);
+    stamps[0].rank = 3;
+    siblings[0].value = NIL;
+    check(HM_FIELD_POLICY_AUTHORITY, number(1), 2, false, true);
+    stamps[0].rank = 6;
+    check(HM_FIELD_POLICY_AUTHORITY, NIL, 0, false, true);
+    end();
+}
+
+HM_TEST(max)
+{
+    begin();
+    add_value(number(7));
+    add_value(number(-3));
+    check(HM_FIELD_POLICY_MAX, number(7), 0, false, true);
+    add_value(NIL);
+    check(HM_FIELD_POLICY_MAX, number(7), 0, false, true);
+    siblings[0].value = number(INT64_MIN);
+    siblings[1].value = NIL;
+    check(HM_FIELD_POLICY_MAX, number(INT64_MIN), 0, false, true);
+    siblings[1].value = number(INT64_MAX);
+    check(HM_FIELD_POLICY_MAX, number(INT64_MAX), 1, false, true);
+    end();
+}
+
+/* The union of two sets in the order of their texts, without repeats. */
+HM_TEST(union_of_sets)
+{
+    begin();
+    add_value(VALUE("\x92\xa1"
+                    "b\xa1"
+                    "d"));
+    add_value(VALUE("\x91\xa1"
+                    "a"));
+    check(HM_FIELD_POLICY_UNION,
+          VALUE("\x93\xa1"
+                "a\xa1"
+                "b\xa1"
+                "d"),
+          -1, false, true);
+    add_value(VALUE("\x93\xa1"
+                    "b\xa2"
+                    "ba\xa1"
+                    "c"));
+    check(HM_FIELD_POLICY_UNION,
+          VALUE("\x95\xa1"
+                "a\xa1"
+                "b\xa2"
+                "ba\xa1"
+                "c\xa1"
+                "d"),
+          -1, false, true);
+    siblings[0].value = NIL;
+    siblings[2].value = VALUE("\x90");
+    check(HM_FIELD_POLICY_UNION,
+          VALUE("\x91\xa1"
+                "a"),
+          -1, false, true);
+    siblings[1].value = NIL;
+    check(HM_FIELD_POLICY_UNION, VALUE("\x90"), -1, false, true);
+    end();
+}
+
+HM_TEST(union_of_what_are_no_sets)
+{
+    static const struct hm_bytes others[] = {
+        {(const uint8_t *)"\x05", 1},          {(const uint8_t *)"\xa1x", 2},
+        {(const uint8_t *)"\x92\xa1x\x05", 4}, {(const uint8_t *)"\x92\xa1x\xc0", 4},
+        {(const uint8_t *)"\x91\x91\xa1x", 4}, {(const uint8_t *)"\x81\x01\x02", 3},
+    };
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        begin();
+        add_value(VALUE("\x91\xa1"
+                        "a"));
+        add_value(others[i]);
+        check(HM_FIELD_POLICY_UNION, others[i], 1, true, false);
+        end();
+        begin();
+        add_value(others[i]);
+        add_value(VALUE("\x91\xa1"
+                        "a"));
+        check(HM_FIELD_POLICY_UNION, siblings[1].value, 1, true, false);
+        end();
+    }
+}
+
+/* Two writers of different values; whoever is stronger is shown, in either place. */
+static void check_decides(struct writer weak, struct writer strong)
+{
+    for (int place = 0; place < 2; place++) {
+        begin();
+        weak.incarnation = place == 0 ? 10 : 11;
+        strong.incarnation = place == 0 ? 11 : 10;
+        add(place == 0 ? &weak : &strong, number(1));
+        add(place == 0 ? &strong : &weak, number(2));
+        check(HM_FIELD_POLICY_ASK, number(place == 0 ? 2 : 1), place == 0 ? 1 : 0, true,
+              false);
+        end();
+    }
+}
+
+/* Rank, clock class, corrected time, incarnation, n: each decides when all before it
+ * are equal, and whatever those after it say. */
+HM_TEST(order_of_the_provisional_winner)
+{
+    const struct writer base = {0, 5, 3, HM_CLOCK_CHECKED, 1000000, 100};
+    struct writer weak = base;
+    struct writer strong = base;
+
+    strong.wall_ms++;
+    check_decides(base, strong);
+    strong.wall_ms = base.wall_ms - 50;
+    strong.offset_ms = base.offset_ms + 51;
+    weak.n = 9;
+    check_decides(weak, strong);
+    weak.clock_class = HM_CLOCK_UNKNOWN;
+    weak.wall_ms = INT64_MAX / 2;
+    check_decides(weak, base);
+    weak.clock_class = HM_CLOCK_CHECKED;
+    weak.rank = 2;
+    check_decides(weak, base);
+    strong = base;
+    strong.rank = 4;
+    strong.clock_class = HM_CLOCK_UNKNOWN;
+    strong.wall_ms = INT64_MIN;
+    check_decides(base, strong);
+    begin();
+    weak = base;
+    strong = base;
+    weak.incarnation = 10;
+    weak.n = 9;
+    strong.incarnation = 11;
+    add(&weak, number(1));
+    add(&strong, number(2));
+    check(HM_FIELD_POLICY_ASK, number(2), 1, true, false);
+    strong.n = 6;
+    add(&strong, number(3));
+    check(HM_FIELD_POLICY_ASK, number(3), 2, true, false);
+    end();
+}
