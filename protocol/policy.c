@@ -1,5 +1,7 @@
 #include "protocol/policy.h"
 
+#include <stdlib.h>
+
 #include "protocol/pack.h"
 
 enum { STATUS_REMOVED = 1 };
@@ -17,10 +19,12 @@ int64_t hm_policy_corrected_ms(const struct hm_household *h,
     const struct hm_author *author = hm_household_author(h, stamp->dot.incarnation);
     int64_t offset = author == NULL ? 0 : author->clock_offset_ms;
 
-    /* Both come from outside: their sum must not overflow. */
-    if ((offset > 0 && stamp->wall_ms > INT64_MAX - offset) ||
-        (offset < 0 && stamp->wall_ms < INT64_MIN - offset)) {
-        return stamp->wall_ms;
+    /* Both come from outside: their sum ends at the ends of the type. */
+    if (offset > 0 && stamp->wall_ms > INT64_MAX - offset) {
+        return INT64_MAX;
+    }
+    if (offset < 0 && stamp->wall_ms < INT64_MIN - offset) {
+        return INT64_MIN;
     }
     return stamp->wall_ms + offset;
 }
@@ -62,30 +66,30 @@ static int stronger(const struct hm_household *h, const struct hm_dot *a,
     return hm_dot_compare(a, b);
 }
 
-/* Siblings that count: all, or without the cleared ones when an answer beats them. */
-static bool counts(const struct hm_cell *cell, size_t i, bool answered_beats)
+static bool has_answer(const struct hm_cell *cell)
 {
-    if (!answered_beats || !is_nil(cell->siblings[i].value)) {
-        return true;
-    }
-    for (size_t j = 0; j < cell->sibling_count; j++) {
-        if (!is_nil(cell->siblings[j].value)) {
-            return false;
+    for (size_t i = 0; i < cell->sibling_count; i++) {
+        if (!is_nil(cell->siblings[i].value)) {
+            return true;
         }
     }
-    return true;
+    return false;
 }
 
 static void pick(const struct hm_household *h, const struct hm_cell *cell,
-                 bool answered_beats, bool by_rank, struct hm_policy_view *view)
+                 enum hm_field_policy policy, struct hm_policy_view *view)
 {
+    bool skips_nil = policy == HM_FIELD_POLICY_ANSWERED && has_answer(cell);
+    bool by_rank = policy != HM_FIELD_POLICY_LATEST;
     const struct hm_sibling *winner = NULL;
+    bool skipped = false;
     bool differ = false;
 
     for (size_t i = 0; i < cell->sibling_count; i++) {
         const struct hm_sibling *next = &cell->siblings[i];
 
-        if (!counts(cell, i, answered_beats)) {
+        if (skips_nil && is_nil(next->value)) {
+            skipped = true;
             continue;
         }
         differ =
@@ -97,6 +101,7 @@ static void pick(const struct hm_household *h, const struct hm_cell *cell,
     view->winner = winner;
     view->value = winner == NULL ? hm_bytes_of(&nil_byte, 1) : winner->value;
     view->conflict = differ;
+    view->flagged = skipped && !differ;
 }
 
 /* Different values of the highest rank are a conflict; a lower rank is only flagged. */
@@ -105,7 +110,6 @@ static void settle_by_rank(const struct hm_household *h, const struct hm_cell *c
 {
     int64_t rank = view->winner == NULL ? 0 : weigh(h, &view->winner->dot).rank;
 
-    view->flagged = view->conflict;
     view->conflict = false;
     for (size_t i = 0; i < cell->sibling_count; i++) {
         const struct hm_sibling *next = &cell->siblings[i];
@@ -115,88 +119,125 @@ static void settle_by_rank(const struct hm_household *h, const struct hm_cell *c
             view->conflict = true;
         }
     }
+    view->flagged = !view->conflict;
 }
 
-static void settle_by_max(const struct hm_cell *cell, struct hm_policy_view *view)
+static bool is_number(struct hm_bytes value, int64_t *out)
 {
+    struct hm_reader r = {.left = value};
+    int64_t number = hm_unpack_int(&r);
+
+    if (hm_unpack_end(&r) != HM_OK) {
+        return false;
+    }
+    *out = number;
+    return true;
+}
+
+static void settle_by_max(const struct hm_household *h, const struct hm_cell *cell,
+                          struct hm_policy_view *view)
+{
+    const struct hm_sibling *winner = NULL;
     int64_t max = INT64_MIN;
 
     for (size_t i = 0; i < cell->sibling_count; i++) {
-        struct hm_reader r = {.left = cell->siblings[i].value};
-        int64_t number = hm_unpack_int(&r);
+        const struct hm_sibling *next = &cell->siblings[i];
+        int64_t number = 0;
 
-        if (hm_unpack_end(&r) != HM_OK && !is_nil(cell->siblings[i].value)) {
-            return; /* not numbers: a person decides */
+        if (is_nil(next->value)) {
+            continue;
         }
-        if (hm_unpack_end(&r) == HM_OK && number >= max) {
+        if (!is_number(next->value, &number)) {
+            return; /* a person decides */
+        }
+        if (winner == NULL || number > max ||
+            (number == max && stronger(h, &next->dot, &winner->dot, true) > 0)) {
+            winner = next;
             max = number;
-            view->winner = &cell->siblings[i];
-            view->value = view->winner->value;
         }
     }
-    view->flagged = view->conflict;
+    view->winner = winner; /* values differ, so one of them is a number */
+    view->value = winner->value;
+    view->flagged = true;
     view->conflict = false;
 }
 
-struct set {
-    struct hm_bytes *items; /* canonical text items, ascending */
-    size_t count;
-};
-
-static void set_add(struct set *set, struct hm_bytes item)
+static int compare_texts(const void *a, const void *b)
 {
-    size_t at = 0;
+    const struct hm_bytes *left = a;
+    const struct hm_bytes *right = b;
 
-    while (at < set->count && hm_bytes_compare(set->items[at], item) < 0) {
-        at++;
+    return hm_bytes_compare(*left, *right);
+}
+
+/* All texts of all sets, in any order; false when a value is no set. */
+static bool gather(const struct hm_cell *cell, size_t bytes, struct hm_bytes *texts,
+                   size_t *out_count)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < cell->sibling_count; i++) {
+        struct hm_reader r = {.left = cell->siblings[i].value};
+        size_t left = hm_unpack_nil(&r) ? 0 : hm_unpack_array(&r, bytes);
+
+        for (; left > 0 && r.err == HM_OK; left--) {
+            texts[count++] = hm_unpack_str(&r);
+        }
+        if (hm_unpack_end(&r) != HM_OK) {
+            return false;
+        }
     }
-    if (at < set->count && hm_bytes_equal(set->items[at], item)) {
-        return;
+    *out_count = count;
+    return true;
+}
+
+/* Sorted; returns how many are left. */
+static size_t drop_repeats(struct hm_bytes *texts, size_t count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || !hm_bytes_equal(texts[kept - 1], texts[i])) {
+            texts[kept++] = texts[i];
+        }
     }
-    memmove(&set->items[at + 1], &set->items[at],
-            (set->count - at) * sizeof set->items[0]);
-    set->items[at] = item;
-    set->count++;
+    return kept;
 }
 
 /* A set is an array of texts in ascending order of their text, without repeats. */
 static int settle_by_union(const struct hm_cell *cell, struct hm_arena *arena,
                            struct hm_policy_view *view)
 {
-    struct set set = {0};
+    struct hm_bytes *texts;
+    struct hm_bytes value = {0};
     struct hm_buf buf;
     size_t bytes = 0;
+    size_t count = 0;
     int err;
 
     for (size_t i = 0; i < cell->sibling_count; i++) {
         bytes += cell->siblings[i].value.len;
     }
-    set.items = hm_arena_array(arena, bytes, sizeof set.items[0]);
-    if (set.items == NULL) {
+    texts =
+        hm_arena_array(arena, bytes, sizeof *texts); /* a text has a byte at least */
+    if (texts == NULL) {
         return HM_NOMEM;
     }
-    for (size_t i = 0; i < cell->sibling_count; i++) {
-        struct hm_reader r = {.left = cell->siblings[i].value};
-        size_t count = hm_unpack_nil(&r) ? 0 : hm_unpack_array(&r, bytes);
-
-        for (size_t j = 0; j < count && r.err == HM_OK; j++) {
-            set_add(&set, hm_unpack_str(&r));
-        }
-        if (hm_unpack_end(&r) != HM_OK) {
-            return HM_OK; /* not sets: a person decides */
-        }
+    if (!gather(cell, bytes, texts, &count)) {
+        return HM_OK; /* a person decides */
     }
+    qsort(texts, count, sizeof *texts, compare_texts);
+    count = drop_repeats(texts, count);
     hm_buf_init(&buf, bytes + 16);
-    hm_pack_array(&buf, set.count);
-    for (size_t i = 0; i < set.count; i++) {
-        hm_pack_str(&buf, set.items[i]);
+    hm_pack_array(&buf, count);
+    for (size_t i = 0; i < count; i++) {
+        hm_pack_str(&buf, texts[i]);
     }
-    err = buf.err == HM_OK ? hm_arena_copy(arena, hm_buf_bytes(&buf), &view->value)
-                           : buf.err;
+    err = buf.err == HM_OK ? hm_arena_copy(arena, hm_buf_bytes(&buf), &value) : buf.err;
     hm_buf_deinit(&buf);
-    view->flagged = view->conflict;
-    view->conflict = false;
-    view->winner = NULL;
+    if (err == HM_OK) {
+        *view = (struct hm_policy_view){.value = value, .flagged = true};
+    }
     return err;
 }
 
@@ -208,8 +249,7 @@ int hm_policy_view(enum hm_field_policy policy, const struct hm_household *h,
     int err = HM_OK;
 
     if (cell != NULL && cell->sibling_count > 0) {
-        pick(h, cell, policy == HM_FIELD_POLICY_ANSWERED,
-             policy != HM_FIELD_POLICY_LATEST, &view);
+        pick(h, cell, policy, &view);
     }
     if (view.conflict) {
         switch (policy) {
@@ -220,7 +260,7 @@ int hm_policy_view(enum hm_field_policy policy, const struct hm_household *h,
             err = settle_by_union(cell, arena, &view);
             break;
         case HM_FIELD_POLICY_MAX:
-            settle_by_max(cell, &view);
+            settle_by_max(h, cell, &view);
             break;
         case HM_FIELD_POLICY_AUTHORITY:
             settle_by_rank(h, cell, &view);
@@ -281,14 +321,26 @@ static bool was_seen(struct hm_reader seen, const struct hm_dot *dot)
     return false;
 }
 
+/* Another's removal of the same row agrees: it is nothing to be seen. */
+static bool is_other_removal(const struct hm_cell *cell, size_t i)
+{
+    struct hm_reader unused;
+
+    return cell->field == HM_FIELD_STATUS &&
+           is_removal(cell->siblings[i].value, &unused);
+}
+
 static bool removal_saw_all(const struct hm_row *row, const struct hm_dot *removal,
                             struct hm_reader seen)
 {
     for (size_t i = 0; i < row->cell_count; i++) {
-        for (size_t j = 0; j < row->cells[i].sibling_count; j++) {
-            const struct hm_dot *dot = &row->cells[i].siblings[j].dot;
+        const struct hm_cell *cell = &row->cells[i];
 
-            if (hm_dot_compare(dot, removal) != 0 && !was_seen(seen, dot)) {
+        for (size_t j = 0; j < cell->sibling_count; j++) {
+            const struct hm_dot *dot = &cell->siblings[j].dot;
+
+            if (hm_dot_compare(dot, removal) != 0 && !is_other_removal(cell, j) &&
+                !was_seen(seen, dot)) {
                 return false;
             }
         }

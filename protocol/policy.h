@@ -23,11 +23,13 @@ int hm_policy_view(enum hm_field_policy policy, const struct hm_household *h,
                    const struct hm_cell *cell, struct hm_arena *arena,
                    struct hm_policy_view *out) HM_MUST_USE;
 
-/* The wall time of a stamp, corrected by what its author knew of its clock. UTC, ms. */
+/* The wall time of a stamp, corrected by what its author knew of its clock. UTC, ms;
+ * ends at the ends of the type. */
 int64_t hm_policy_corrected_ms(const struct hm_household *h,
                                const struct hm_stamp *stamp);
 
-/* A row's status cell: HM_FIELD_STATUS. */
+/* A row's status cell: HM_FIELD_STATUS. A removal is disputed by what lives beside it,
+ * but not by another removal. */
 enum hm_row_state {
     HM_ROW_ACTIVE,
     HM_ROW_REMOVED,

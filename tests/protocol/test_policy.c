@@ -1,5 +1,7 @@
 #include "protocol/policy.h"
 
+#include <stdio.h>
+
 #include "protocol/pack.h"
 #include "tests/support/build.h"
 #include "tests/support/test.h"
@@ -327,5 +329,157 @@ HM_TEST(order_of_the_provisional_winner)
     strong.n = 6;
     add(&strong, number(3));
     check(HM_FIELD_POLICY_ASK, number(3), 2, true, false);
+    end();
+}
+
+/* Times come from outside: their sum ends at the ends of the type, so that a later save
+ * of one author is never taken for an earlier one. */
+HM_TEST(times_at_the_ends)
+{
+    static const int64_t walls[] = {INT64_MIN, INT64_MIN + 1, -1,       0,
+                                    1,         INT64_MAX - 1, INT64_MAX};
+    static const int64_t offsets[] = {INT64_MIN, -2, 0, 2, INT64_MAX};
+
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+        int64_t before = INT64_MIN;
+
+        for (size_t j = 0; j < sizeof walls / sizeof walls[0]; j++) {
+            struct writer writer = {.incarnation = 10,
+                                    .n = 1,
+                                    .wall_ms = walls[j],
+                                    .offset_ms = offsets[i]};
+            int64_t corrected;
+
+            begin();
+            add(&writer, NIL);
+            corrected = hm_policy_corrected_ms(&h, &stamps[0]);
+            assert_true(corrected >= before);
+            before = corrected;
+            end();
+        }
+    }
+    begin();
+    add(
+        &(struct writer){
+            .incarnation = 10, .n = 1, .wall_ms = INT64_MAX - 1, .offset_ms = 2},
+        NIL);
+    assert_true(hm_policy_corrected_ms(&h, &stamps[0]) == INT64_MAX);
+    stamps[0].wall_ms = INT64_MIN;
+    vv[0].author.clock_offset_ms = -1;
+    assert_true(hm_policy_corrected_ms(&h, &stamps[0]) == INT64_MIN);
+    vv[0].author.clock_offset_ms = 1;
+    assert_true(hm_policy_corrected_ms(&h, &stamps[0]) == INT64_MIN + 1);
+    stamps[0].dot.incarnation = 11; /* of nobody: nothing is known of its clock */
+    assert_true(hm_policy_corrected_ms(&h, &stamps[0]) == INT64_MIN);
+    end();
+}
+
+/* Where max can't decide, the provisional winner is shown, whatever number stands
+ * before the first value that is none. */
+HM_TEST(max_of_what_are_no_numbers)
+{
+    static const struct hm_bytes others[] = {
+        {(const uint8_t *)"\xa1"
+                          "7",
+         2},
+        {(const uint8_t *)"\x91\x07", 2},
+        {(const uint8_t *)"\xc3", 1},
+        {(const uint8_t *)"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 9}, /* no int */
+    };
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        begin();
+        add_value(number(9));
+        add_value(others[i]);
+        check(HM_FIELD_POLICY_MAX, others[i], 1, true, false);
+        end();
+        begin();
+        add_value(number(9));
+        add_ranked(9, NIL);
+        add_value(others[i]);
+        check(HM_FIELD_POLICY_MAX, NIL, 1, true, false);
+        end();
+    }
+}
+
+/* Of equal numbers the stronger one's author is named. */
+HM_TEST(max_of_equal_numbers)
+{
+    begin();
+    add_ranked(2, number(9));
+    add_ranked(7, number(9));
+    add_ranked(2, number(9));
+    add_ranked(9, number(1));
+    check(HM_FIELD_POLICY_MAX, number(9), 1, false, true);
+    end();
+}
+
+/* Either the policy has decided or a person must. */
+HM_TEST(authority_in_conflict_is_not_flagged)
+{
+    begin();
+    add_ranked(5, number(1));
+    add_ranked(5, number(2));
+    add_ranked(3, number(3));
+    check(HM_FIELD_POLICY_AUTHORITY, number(2), 1, true, false);
+    end();
+}
+
+/* A cleared value beside an answer: the answer, flagged, since they differ. Different
+ * answers are a conflict, with or without a cleared one. */
+HM_TEST(answered_beats_unknown)
+{
+    begin();
+    add_value(number(1));
+    add_ranked(9, NIL);
+    check(HM_FIELD_POLICY_ANSWERED, number(1), 0, false, true);
+    add_value(number(1));
+    check(HM_FIELD_POLICY_ANSWERED, number(1), 2, false, true);
+    add_value(number(3));
+    check(HM_FIELD_POLICY_ANSWERED, number(3), 3, true, false);
+    end();
+    begin();
+    add_value(number(1));
+    add_value(number(2));
+    check(HM_FIELD_POLICY_ANSWERED, number(2), 1, true, false);
+    end();
+}
+
+/* A hostile device may send sets of many texts: their union must not cost the square of
+ * them. With it, these 300,000 take minutes, and CTest ends the test. */
+HM_TEST(union_of_large_sets)
+{
+    enum { SETS = 6, EACH = 50000 };
+    struct hm_policy_view view;
+    struct hm_reader r;
+
+    begin();
+    for (uint32_t i = 0; i < SETS; i++) {
+        struct hm_bytes set = {0};
+        struct hm_buf buf;
+
+        hm_buf_init(&buf, 500000);
+        hm_pack_array(&buf, EACH);
+        for (uint32_t j = EACH; j > 0; j--) {
+            char text[16];
+
+            (void)snprintf(text, sizeof text, "%06u", (unsigned)(j * SETS + i));
+            hm_pack_str(&buf, hm_bytes_str(text));
+        }
+        CHECK_OK(buf.err);
+        CHECK_OK(hm_arena_copy(&arena, hm_buf_bytes(&buf), &set));
+        hm_buf_deinit(&buf);
+        add_value(set);
+    }
+    CHECK_OK(hm_policy_view(HM_FIELD_POLICY_UNION, &h, &cell, &arena, &view));
+    r = (struct hm_reader){.left = view.value};
+    assert_int_equal(hm_unpack_array(&r, SETS * EACH), SETS * EACH);
+    for (uint32_t i = 0; i < SETS * EACH; i++) {
+        char text[16];
+
+        (void)snprintf(text, sizeof text, "%06u", (unsigned)(i + SETS));
+        assert_true(hm_bytes_equal(hm_unpack_str(&r), hm_bytes_str(text)));
+    }
+    CHECK_OK(hm_unpack_end(&r));
     end();
 }

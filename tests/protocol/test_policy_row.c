@@ -333,3 +333,19 @@ HM_TEST(no_memory_for_the_list)
     hm_arena_deinit(&small);
     end();
 }
+
+/* Two people remove the same member: they agree, nothing is to be decided, unless an
+ * answer lives that neither of them alone has seen whole. */
+HM_TEST(removed_twice)
+{
+    begin();
+    removes(0x30, AUTHORS(MAKE), NOBODY);
+    removes(0x40, AUTHORS(MAKE), NOBODY);
+    check_state(HM_ROW_REMOVED);
+    check_conflicts("");
+    edits(0x20, MEMBER_FIELD, AUTHORS(MAKE));
+    check_state(HM_ROW_DISPUTED);
+    removes(0x50, AUTHORS(MAKE, 0x20), NOBODY); /* knew the edit, not the removals */
+    check_state(HM_ROW_REMOVED);
+    end();
+}
