@@ -90,8 +90,10 @@ static int open_item_and_raw(struct hm_bytes payload, struct hm_reader *r,
     struct hm_bytes item = {0};
     int err = hm_guard_first(payload, &item);
 
-    *r = (struct hm_reader){.left = item};
-    *raw = hm_bytes_of(payload.data + item.len, payload.len - item.len);
+    if (err == HM_OK) {
+        *r = (struct hm_reader){.left = item};
+        *raw = hm_bytes_of(payload.data + item.len, payload.len - item.len);
+    }
     return err;
 }
 
@@ -267,7 +269,7 @@ void hm_hash_list_write(struct hm_buf *buf, enum hm_frame_type type,
 
 int hm_hash_list_read(struct hm_bytes payload, struct hm_hash_list *out)
 {
-    struct hm_reader r;
+    struct hm_reader r = {0};
     struct hm_hash_list list = {0};
     int err = open_item_and_raw(payload, &r, &list.prefixes);
 
@@ -443,7 +445,7 @@ void hm_blob_piece_write(struct hm_buf *buf, const struct hm_blob_piece *piece)
 
 int hm_blob_piece_read(struct hm_bytes payload, struct hm_blob_piece *out)
 {
-    struct hm_reader r;
+    struct hm_reader r = {0};
     struct hm_blob_piece piece = {0};
     int err = open_item_and_raw(payload, &r, &piece.bytes);
 

@@ -223,6 +223,17 @@ HM_TEST(truncated_at_each_byte)
     end();
 }
 
+/* A frame of no bytes has no address either. */
+HM_TEST(empty_payloads)
+{
+    begin();
+    for (size_t i = 0; i < SAMPLES; i++) {
+        assert_int_equal(read_and_write(samples[i].type, hm_bytes_of(NULL, 0)),
+                         HM_TRUNCATED);
+    }
+    end();
+}
+
 /* Elements that other types stand for: each element of each sample in turn. */
 HM_TEST(other_types)
 {
