@@ -393,7 +393,7 @@ int hm_log_segment_with(struct hm_store *s, uint64_t incarnation, uint64_t n,
     bool row = false;
     int err = hm_db_stmt(hm_store_db(s),
                          "SELECT first_n, last_n, bytes FROM segment "
-                         "WHERE incarnation = $1 AND first_n <= $2 "
+                         "WHERE incarnation = $1 AND first_n <= $2 AND last_n >= $2 "
                          "ORDER BY first_n DESC LIMIT 1",
                          &stmt);
 
@@ -403,7 +403,7 @@ int hm_log_segment_with(struct hm_store *s, uint64_t incarnation, uint64_t n,
     hm_stmt_bind_u64(stmt, 1, incarnation);
     hm_stmt_bind_u64(stmt, 2, n);
     err = hm_stmt_step(stmt, &row);
-    if (err == HM_OK && (!row || hm_stmt_u64(stmt, 1) < n)) {
+    if (err == HM_OK && !row) {
         err = HM_NOTFOUND;
     }
     if (err == HM_OK) {
