@@ -225,6 +225,30 @@ static int enter(struct hm_accept *a, const struct entry *e,
     return err;
 }
 
+/* The same for a change that authorisation let through, unless its household would be
+ * larger than a state may be: then this change alone is refused. */
+static int enter_if_it_fits(struct hm_accept *a, const struct entry *e,
+                            const struct hm_change *change, struct hm_household *h,
+                            int *verdict)
+{
+    static const char detail[] = "the household would hold more than a household may";
+    bool found;
+    int err = enter(a, e, change, h, HM_OK);
+
+    if (err != HM_TOOBIG) {
+        return err;
+    }
+    *verdict = err;
+    err = hm_households_load_or_new(a->s, &change->household, h->arena, h, &found);
+    if (err == HM_OK) {
+        err = quarantine_change(a, e, change, *verdict, detail);
+    }
+    if (err == HM_OK) {
+        err = enter(a, e, change, h, *verdict);
+    }
+    return err == HM_TOOBIG ? HM_OK : err; /* not even its dot fits into the vector */
+}
+
 static int accept_change(struct hm_accept *a, const struct entry *e)
 {
     char detail[HM_QUARANTINE_DETAIL_MAX] = "";
@@ -252,9 +276,11 @@ static int accept_change(struct hm_accept *a, const struct entry *e)
         }
         if (err == HM_OK && verdict != HM_OK) {
             err = quarantine_change(a, e, &change, verdict, detail);
-        }
-        if (err == HM_OK) {
-            err = enter(a, e, &change, &h, verdict);
+            if (err == HM_OK) {
+                err = enter(a, e, &change, &h, verdict);
+            }
+        } else if (err == HM_OK) {
+            err = enter_if_it_fits(a, e, &change, &h, &verdict);
         }
     }
     hm_arena_deinit(&arena);
@@ -305,6 +331,27 @@ static int append_new(struct hm_accept *a, const struct hm_segment *segment,
     return err;
 }
 
+static int tell_again(void *arg, const struct hm_quarantine_entry *entry)
+{
+    return add_notice(arg, &entry->dot, entry->reason, entry->detail);
+}
+
+/* Entries of the segment that are held already may have been refused, in a reply that
+ * was lost. */
+static int notice_known(struct hm_accept *a, const struct hm_segment *segment,
+                        const struct hm_log *log)
+{
+    uint64_t behind = segment->first_n + segment->count;
+
+    if (behind > log->entries) {
+        behind = log->entries;
+    }
+    return segment->first_n >= behind
+               ? HM_OK
+               : hm_quarantine_each_of(a->s, segment->incarnation, segment->first_n,
+                                       behind - 1, tell_again, a);
+}
+
 /* Everything behind the check of the signature. Bytes that are not in order give
  * HM_CHAIN, HM_GAP, HM_DICTIONARY, HM_INVALID or what hm_segment_unpack() says. */
 static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
@@ -315,8 +362,11 @@ static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
     struct hm_arena arena;
     int err = check_place(a, segment, log);
 
-    if (err != HM_OK || segment->first_n + segment->count <= log->entries) {
+    if (err != HM_OK) {
         return err;
+    }
+    if (segment->first_n + segment->count <= log->entries) {
+        return notice_known(a, segment, log);
     }
     hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
     err = hm_blobs_dictionary(a->s, segment->dictionary, &arena, &dictionary);
@@ -325,6 +375,9 @@ static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
     }
     if (err == HM_OK) {
         err = check_overlap(segment, entries, log);
+    }
+    if (err == HM_OK) {
+        err = notice_known(a, segment, log);
     }
     if (err == HM_OK) {
         err = append_new(a, segment, entries, log);
@@ -341,8 +394,46 @@ static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
 static bool is_theirs(int err)
 {
     return err == HM_CHAIN || err == HM_INVALID || err == HM_MALFORMED ||
-           err == HM_TRUNCATED || err == HM_NONCANONICAL || err == HM_TOOBIG ||
+           err == HM_TRUNCATED || err == HM_NONCANONICAL || err == HM_TOOBIG;
+}
+
+/* Nobody's fault: the receipt tells what is held, and the bytes will come again. */
+static bool waits(int err)
+{
+    return err == HM_GAP || err == HM_DICTIONARY || err == HM_AGAIN ||
            err == HM_VERSION;
+}
+
+/* Places the segment, or leaves the log, the state and a's lists as they were. */
+static int place_or_undo(struct hm_accept *a, const struct hm_segment *segment,
+                         struct hm_bytes bytes, struct hm_log *log)
+{
+    struct hm_accept before = *a;
+    struct hm_log held = *log;
+    int fault;
+    int err = hm_db_savepoint(hm_store_db(a->s));
+
+    if (err != HM_OK) {
+        return err;
+    }
+    fault = place_segment(a, segment, bytes, log);
+    if (fault == HM_OK) {
+        return hm_db_release(hm_store_db(a->s));
+    }
+    if (!is_theirs(fault) && !waits(fault)) {
+        return fault;
+    }
+    a->touched_count = before.touched_count;
+    a->notice_count = before.notice_count;
+    a->changes = before.changes;
+    *log = held;
+    err = hm_db_rollback_to(hm_store_db(a->s));
+    if (err == HM_OK && is_theirs(fault)) {
+        err = keep_apart(a, segment, bytes, fault,
+                         fault == HM_CHAIN ? "another branch of a log: a fork"
+                                           : hm_err_text(fault));
+    }
+    return err;
 }
 
 int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,
@@ -367,32 +458,7 @@ int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,
         err = err == HM_NOTFOUND ? HM_OK : err;
     }
     if (err == HM_OK) {
-        int fault;
-
-        err = hm_db_savepoint(hm_store_db(a->s));
-        if (err != HM_OK) {
-            return err;
-        }
-        fault = place_segment(a, &segment, bytes, &log);
-        if (is_theirs(fault)) {
-            err = hm_db_rollback_to(hm_store_db(a->s));
-            if (err == HM_OK) {
-                err = keep_apart(a, &segment, bytes, fault,
-                                 fault == HM_CHAIN ? "another branch of a log: a fork"
-                                                   : hm_err_text(fault));
-            }
-            if (err == HM_OK) {
-                log.entries = 0;
-                err = hm_log_get(a->s, segment.incarnation, &log);
-                err = err == HM_NOTFOUND ? HM_OK : err;
-            }
-        } else {
-            /* A gap or an unknown dictionary: the receipt tells what is held. */
-            err = fault == HM_GAP || fault == HM_DICTIONARY ? HM_OK : fault;
-            if (err == HM_OK) {
-                err = hm_db_release(hm_store_db(a->s));
-            }
-        }
+        err = place_or_undo(a, &segment, bytes, &log);
     }
     if (err == HM_OK) {
         *out_incarnation = segment.incarnation;

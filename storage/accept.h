@@ -50,7 +50,11 @@ struct hm_accept {
 int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *forms,
                    struct hm_arena *arena) HM_MUST_USE;
 
-/* *out_incarnation: whose log it is (0: the bytes are no segment), *out_entries: how
+/* A segment that comes again gives its notices again: the sender may not have heard.
+ * What cannot be judged here yet (a gap, a dictionary or a form's table that has not
+ * come, an item that a newer program wrote) moves nothing and is not kept.
+ *
+ * *out_incarnation: whose log it is (0: the bytes are no segment), *out_entries: how
  * many of its entries are held now. Whatever is wrong with the bytes is not an error:
  * the return value is the store's. */
 int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,

@@ -187,7 +187,7 @@ static int check_cells(struct check *c, const struct hm_form_item *form,
     int err = hm_forms_load_table(c->a->forms, form->number, &table);
 
     if (err != HM_OK) {
-        return err;
+        return err == HM_NOTFOUND ? HM_AGAIN : err; /* its blob is on its way */
     }
     repeat =
         row->key.repeat == 0 ? NULL : hm_field_table_by_number(table, row->key.repeat);

@@ -37,7 +37,7 @@ int hm_authorise_role(struct hm_store *s, uint32_t user,
 
 /* *out_verdict: HM_OK, or why the change is refused, which detail then says in one
  * line. h: the household as it is here, without the change. The return value is the
- * store's. */
+ * store's; HM_AGAIN: what to judge it by has not come to this node yet. */
 int hm_authorise_change(struct hm_authority *a, const struct hm_change *change,
                         struct hm_household *h, bool found, int *out_verdict,
                         char detail[HM_QUARANTINE_DETAIL_MAX]) HM_MUST_USE;

@@ -76,18 +76,12 @@ static int read_entry(struct hm_stmt *stmt, struct hm_quarantine_entry *out)
     return HM_OK;
 }
 
-int hm_quarantine_each(struct hm_store *s, hm_quarantine_fn fn, void *arg)
+static int each(struct hm_stmt *stmt, hm_quarantine_fn fn, void *arg)
 {
     struct hm_quarantine_entry entry;
-    struct hm_stmt *stmt;
     bool row = false;
-    int err = hm_db_stmt(
-        hm_store_db(s),
-        "SELECT " COLUMNS " FROM quarantine ORDER BY since_utc_ms, hash", &stmt);
+    int err;
 
-    if (err != HM_OK) {
-        return err;
-    }
     while ((err = hm_stmt_step(stmt, &row)) == HM_OK && row) {
         err = read_entry(stmt, &entry);
         if (err == HM_OK) {
@@ -99,6 +93,35 @@ int hm_quarantine_each(struct hm_store *s, hm_quarantine_fn fn, void *arg)
     }
     hm_stmt_reset(stmt);
     return err;
+}
+
+int hm_quarantine_each(struct hm_store *s, hm_quarantine_fn fn, void *arg)
+{
+    struct hm_stmt *stmt;
+    int err = hm_db_stmt(
+        hm_store_db(s),
+        "SELECT " COLUMNS " FROM quarantine ORDER BY since_utc_ms, hash", &stmt);
+
+    return err == HM_OK ? each(stmt, fn, arg) : err;
+}
+
+int hm_quarantine_each_of(struct hm_store *s, uint64_t incarnation, uint64_t first_n,
+                          uint64_t last_n, hm_quarantine_fn fn, void *arg)
+{
+    struct hm_stmt *stmt;
+    int err = hm_db_stmt(hm_store_db(s),
+                         "SELECT " COLUMNS " FROM quarantine "
+                         "WHERE incarnation = $1 AND n > 0 AND n >= $2 AND n <= $3 "
+                         "ORDER BY n",
+                         &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_u64(stmt, 1, incarnation);
+    hm_stmt_bind_u64(stmt, 2, first_n);
+    hm_stmt_bind_u64(stmt, 3, last_n);
+    return each(stmt, fn, arg);
 }
 
 struct search {

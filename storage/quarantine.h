@@ -36,6 +36,9 @@ int hm_quarantine_get(struct hm_store *s, const char *id, struct hm_arena *arena
  * function. */
 typedef int (*hm_quarantine_fn)(void *arg, const struct hm_quarantine_entry *entry);
 int hm_quarantine_each(struct hm_store *s, hm_quarantine_fn fn, void *arg) HM_MUST_USE;
+/* The same, only changes first_n .. last_n of one log, by n. */
+int hm_quarantine_each_of(struct hm_store *s, uint64_t incarnation, uint64_t first_n,
+                          uint64_t last_n, hm_quarantine_fn fn, void *arg) HM_MUST_USE;
 int hm_quarantine_set_released(struct hm_store *s,
                                const struct hm_hash *hash) HM_MUST_USE;
 /* Entries that are held. */

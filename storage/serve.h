@@ -21,7 +21,7 @@ struct hm_serve_reply {
     char errmsg[HM_SERVE_ERRMSG_MAX]; /* one line for people, "" when HM_OK */
     struct hm_buf body;               /* the caller's to free */
     uint64_t changes;                 /* that are new here, refused ones too */
-    uint64_t notices;                 /* of them refused */
+    uint64_t notices; /* that are refused, known ones that came again too */
 };
 
 /* Serve count (1..HM_SERVE_BATCH_MAX) requests. What is wrong with one of them is in
