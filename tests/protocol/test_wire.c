@@ -6,6 +6,7 @@
 
 #include "protocol/guard.h"
 #include "tests/support/dump.h"
+#include "tests/support/frames.h"
 #include "tests/support/sample.h"
 #include "tests/support/test.h"
 
@@ -161,6 +162,17 @@ static void check_state(struct hm_bytes bytes, struct hm_buf *dump)
     assert_true(hm_bytes_equal(hm_build_state(&arena, &h), bytes));
 }
 
+/* Requests and replies. */
+static void check_frames(struct hm_bytes bytes, struct hm_buf *dump)
+{
+    struct hm_buf again;
+
+    hm_buf_init(&again, FILE_BYTES_MAX);
+    CHECK_OK(hm_frames_decode(bytes, dictionary(), &arena, dump, &again));
+    assert_true(hm_bytes_equal(hm_buf_bytes(&again), bytes));
+    hm_buf_deinit(&again);
+}
+
 static void check_good(const char *name)
 {
     struct hm_bytes bytes = load("wire/good/%s.bin", name);
@@ -174,6 +186,8 @@ static void check_good(const char *name)
         check_birth(bytes, &dump);
     } else if (starts_with(name, "segment_")) {
         check_segment(bytes, &dump);
+    } else if (starts_with(name, "request_") || starts_with(name, "reply_")) {
+        check_frames(bytes, &dump);
     } else {
         check_state(bytes, &dump);
     }
@@ -186,8 +200,22 @@ static void check_good(const char *name)
 HM_TEST(good_files_mean_what_they_meant)
 {
     begin();
-    assert_true(for_each("wire/good", check_good) >= 12);
+    assert_true(for_each("wire/good", check_good) >= 14);
     hm_arena_deinit(&arena);
+}
+
+static int decode_frames(struct hm_bytes bytes)
+{
+    struct hm_buf again;
+    struct hm_buf dump;
+    int err;
+
+    hm_buf_init(&again, FILE_BYTES_MAX);
+    hm_buf_init(&dump, FILE_BYTES_MAX);
+    err = hm_frames_decode(bytes, dictionary(), &arena, &dump, &again);
+    hm_buf_deinit(&again);
+    hm_buf_deinit(&dump);
+    return err;
 }
 
 static int decode(const char *kind, struct hm_bytes bytes)
@@ -208,6 +236,9 @@ static int decode(const char *kind, struct hm_bytes bytes)
     }
     if (strcmp(kind, "segment") == 0) {
         return unpack(bytes, &segment, &entries);
+    }
+    if (strcmp(kind, "frames") == 0) {
+        return decode_frames(bytes);
     }
     err = hm_guard_check(bytes);
     if (err == HM_OK && strcmp(kind, "state") == 0) {
@@ -248,6 +279,6 @@ HM_TEST(bad_files_give_the_error_of_their_name)
         lines += table.data[i] == '\n';
     }
     assert_int_equal(for_each("wire/bad", check_bad), lines);
-    assert_true(lines >= 25);
+    assert_true(lines >= 50);
     hm_arena_deinit(&arena);
 }

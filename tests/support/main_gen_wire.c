@@ -6,6 +6,7 @@
 
 #include "protocol/pack.h"
 #include "tests/support/dump.h"
+#include "tests/support/frames.h"
 #include "tests/support/history.h"
 #include "tests/support/sample.h"
 #include "tests/support/test.h"
@@ -187,6 +188,40 @@ static void states(struct hm_bytes family)
     hm_history_free(&history);
 }
 
+static void good_frames(const char *name, struct hm_bytes body,
+                        struct hm_dictionary dictionary)
+{
+    struct hm_buf again;
+    struct hm_buf text;
+
+    hm_buf_init(&again, 200000);
+    hm_buf_init(&text, 200000);
+    CHECK_OK(hm_frames_decode(body, dictionary, &arena, &text, &again));
+    write_good(name, body, &text);
+    hm_buf_deinit(&again);
+}
+
+/* Every type of frame, with the family as a state in the feed. */
+static void requests_and_replies(struct hm_bytes family)
+{
+    struct hm_dictionary dictionary = hm_sample_dictionary(&arena, 2, 300, 2048);
+    struct hm_bytes entry = hm_sample_birth_bytes(&arena);
+    struct hm_segment_seal seal = hm_sample_seal(&keys, 0, HM_CHAIN_START, &entry, 1);
+    struct hm_buf segment;
+    struct hm_buf body;
+
+    hm_buf_init(&segment, 10000);
+    hm_buf_init(&body, 200000);
+    CHECK_OK(hm_segment_seal(&seal, &segment));
+    hm_frames_request(hm_buf_bytes(&segment), &body);
+    good_frames("request_with_all_frames", hm_buf_bytes(&body), dictionary);
+    hm_buf_clear(&body);
+    hm_frames_reply(family, dictionary, &body);
+    good_frames("reply_with_all_frames", hm_buf_bytes(&body), dictionary);
+    hm_buf_deinit(&segment);
+    hm_buf_deinit(&body);
+}
+
 #define HEAD    "\x96\1\3\2\1\x11"
 #define STATE   "\x98\1\x0a\1\x11\xc3"
 #define AUTHORS STATE "\x92\x95\x0a\1\2\0\3\x95\x0b\1\2\0\1"
@@ -194,7 +229,11 @@ static void states(struct hm_bytes family)
     "\xc4\x10"                                                                         \
     "abcdefghijklmnop"
 
-/* kind: item, change (written as 5eed.5), birth, segment, state. */
+#define HASH32                                                                         \
+    "\xc4\x20"                                                                         \
+    "abcdefghijklmnopqrstuvwxyz012345"
+
+/* kind: item, change (written as 5eed.5), birth, segment, state, frames. */
 static const struct bad {
     const char *name;
     const char *kind;
@@ -261,6 +300,32 @@ static const struct bad {
         AUTHORS "\x90\x91\x95\1\0\0\0\x81\x10\x91\x91\x92\x0a\3"),
     BAD(noncanonical_empty_cell, state, NONCANONICAL,
         AUTHORS "\x90\x91\x95\1\0\0\0\x81\x10\x90"),
+    BAD(truncated_frame, frames, TRUNCATED, "\x26\0\x21\4\x93\1\2"),
+    BAD(truncated_frame_length, frames, TRUNCATED, "\2\x80"),
+    BAD(truncated_in_a_frame, frames, TRUNCATED, "\x21\3\x93\1\2"),
+    BAD(noncanonical_frame_length, frames, NONCANONICAL, "\2\x81\0\x90"),
+    BAD(noncanonical_frame_length_of_five, frames, NONCANONICAL,
+        "\2\x81\x80\x80\x80\0\x90"),
+    BAD(noncanonical_hashes_order, frames, NONCANONICAL,
+        "\5\x11\x11"
+        "abcdefgiabcdefgh"),
+    BAD(malformed_hashes_cut, frames, MALFORMED,
+        "\x25\x0a\x11"
+        "abcdefgha"),
+    BAD(malformed_hello_too_short, frames, MALFORMED, "\1\7\x96\1\1\0\0\0\xa0"),
+    BAD(malformed_logs_of_pairs, frames, MALFORMED, "\2\4\x91\x92\1\2"),
+    BAD(malformed_cursor_with_more, frames, MALFORMED,
+        "\3\x18\x96\1\2\3\4" CHAIN16 "\0"),
+    BAD(malformed_receipt_level, frames, MALFORMED, "\x21\4\x93\1\2\3"),
+    BAD(malformed_blob_past_its_end, frames, MALFORMED,
+        "\x27\x27\x93" HASH32 "\2\3"
+        "ab"),
+    BAD(malformed_feed_of_a_portal, frames, MALFORMED,
+        "\x23\x21\x99\x11\1\2\3\4\xc3" CHAIN16 "\5\0"
+        "<html>"),
+    BAD(dictionary_of_a_feed, frames, DICTIONARY,
+        "\x23\x1c\x99\x11\1\2\3\4\xc3" CHAIN16 "\5\x06"
+        "x"),
 #undef BAD
 };
 
@@ -307,6 +372,8 @@ static void write_bads(void)
 
 int main(int argc, char **argv)
 {
+    struct hm_bytes family;
+
     if (argc != 2) {
         (void)fputs("usage: gen_wire FOLDER (tests/fixtures/wire)\n", stderr);
         return 2;
@@ -314,8 +381,10 @@ int main(int argc, char **argv)
     root = argv[1];
     hm_arena_init(&arena, 64 * 1024 * 1024);
     keys = hm_sample_keys();
-    states(changes());
+    family = changes();
+    states(family);
     births_and_segments();
+    requests_and_replies(family);
     write_bads();
     hm_arena_deinit(&arena);
     return 0;
