@@ -243,7 +243,7 @@ HM_TEST(the_link_goes_and_comes)
     step(&r, 0, HM_UPSYNC_EV_TIMER); /* one that was on its way */
     step(&r, 9000, HM_UPSYNC_EV_LINK_UP);
     step(&r, 0, HM_UPSYNC_EV_LINK_UP); /* another interface */
-    r.random = 29999;
+    r.random = 59999;                  /* the whole of 30 s, or of 60 s */
     exchanged(&r, HM_NETWORK, false, 0);
     timer(&r);
     exchanged(&r, HM_NETWORK, false, 0);
@@ -258,7 +258,7 @@ HM_TEST(the_link_goes_and_comes)
               "[9012] talking\n"
               "[9013] backoff timer=9043\n"
               "[9043] talking start=4096\n"
-              "[9044] backoff timer=9074\n"
+              "[9044] backoff timer=9104\n"
               "[9045] backoff\n"
               "[9046] talking start=2048\n"
               "[9047] backoff timer=9077\n");
@@ -351,7 +351,7 @@ HM_TEST(sync_now_in_a_backoff)
     struct run r;
 
     begin_idle(&r);
-    r.random = 29999;
+    r.random = 59999;
     step(&r, 0, HM_UPSYNC_EV_NOW);
     exchanged(&r, HM_NETWORK, false, 0);
     step(&r, 1, HM_UPSYNC_EV_NOW);
@@ -491,7 +491,7 @@ HM_TEST(a_chunk_takes_eight_seconds)
     assert_int_equal(chunk_after(&r, HM_OK, 1024, 1000000), 2048);
     assert_int_equal(chunk_after(&r, HM_OK, 1024, 0), 1024 * 1024);
     assert_int_equal(chunk_after(&r, HM_NETWORK, 0, 0), 512 * 1024);
-    assert_int_equal(chunk_after(&r, HM_OK, UINT64_MAX, 1), 1024 * 1024);
+    assert_int_equal(chunk_after(&r, HM_OK, 1ULL << 61, 1), 1024 * 1024);
     assert_int_equal(chunk_after(&r, HM_OK, UINT64_MAX, UINT64_MAX), 2048);
     hm_buf_deinit(&r.log);
 }
