@@ -145,7 +145,7 @@ int hm_store_thread_check(const struct hm_store_thread_options *options,
                           struct hm_buf *errmsg)
 {
     struct hm_store_side side = {0};
-    int err = open_side(options, false, &side, errmsg);
+    int err = open_side(options, false, &side, errmsg); /* changes nothing */
 
     if (err == HM_OK) {
         err = check_store(options, side.store, errmsg);
