@@ -258,6 +258,7 @@ static int answer_all(struct hm_store *s, struct serving *all, size_t count,
         } else if (v->reply->err == HM_VERSION) {
             write_head(s, v, level, 0, v->reply->errmsg);
             v->reply->err = HM_OK;
+            v->reply->errmsg[0] = 0;
         }
     }
     return hm_store_end(s, err);
