@@ -206,8 +206,7 @@ static int resolve_cursor(struct hm_answer *a, const struct hm_cursor *cursor,
     int err;
 
     *out_after = is_zero(&cursor->digest) ? 0 : end;
-    if (cursor->timeline != a->timeline || cursor->position > end ||
-        cursor->position == 0) {
+    if (cursor->timeline != a->timeline || cursor->position > end) {
         return HM_OK;
     }
     err = hm_feeds_salt(a->s, cursor->scope, cursor->position, &salt);
