@@ -13,7 +13,7 @@
 #include "storage/upload.h"
 #include "tests/support/store.h"
 
-enum { HM_VILLAGE_LAPTOPS_MAX = 6, HM_VILLAGE_HAMLETS = 3 };
+enum { HM_VILLAGE_LAPTOPS_MAX = 12, HM_VILLAGE_HAMLETS = 3 };
 
 struct hm_village_node {
     struct hm_test_node node;
