@@ -70,7 +70,8 @@ static int check_scope(struct hm_call *call, uint32_t scope)
         return err;
     }
     if (!hm_call_holds(call, scope)) {
-        return hm_call_fail(call, HM_DENIED, "this node does not hold hamlet %s", code);
+        return hm_call_fail(call, HM_NOTFOUND, "this node does not hold hamlet %s",
+                            code);
     }
     if (!hm_call_may_see(call, scope)) {
         return hm_call_fail(call, HM_DENIED, "%s does not work in hamlet %s",

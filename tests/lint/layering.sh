@@ -7,9 +7,9 @@ here=$(dirname "$(readlink -f "$0")")
 cd "$1"
 
 system='time|unistd|fcntl|pthread|threads|signal|syslog|sys/|netinet/|arpa/|poll|dirent'
-daemons='uv|curl|microhttpd|gnutls|jansson|systemd|ini|qrencode|archive|csv|xlsxwriter'
+daemons='uv|curl|microhttpd|gnutls|jansson|systemd|ini|qrencode|archive|xlsxwriter'
 declare -A includes=(
-    [protocol]="\"(storage|daemon|tests)/|<($system|$daemons|sqlite3|libpq)"
+    [protocol]="\"(storage|daemon|tests)/|<($system|$daemons|sqlite3|libpq|csv)"
     [storage]="\"(daemon|tests)/|<(time|pthread|threads|signal|syslog|netinet/|arpa/|sys/socket|$daemons)"
 )
 calls='time|gettimeofday|clock|clock_gettime|timespec_get|localtime|localtime_r|gmtime'
