@@ -70,6 +70,30 @@ static void show_unsent(FILE *out, const json_t *document)
     (void)fputc('\n', out);
 }
 
+/* The hamlets that hold something; the others are only counted. */
+static void show_scopes(FILE *out, const json_t *scopes)
+{
+    size_t empty = 0;
+
+    for (size_t i = 0; i < json_array_size(scopes); i++) {
+        const json_t *scope = json_array_get(scopes, i);
+
+        if (hm_cli_print_int(scope, "households") == 0) {
+            empty++;
+            continue;
+        }
+        hm_cli_print_fill(out, scope, "hamlet      {scope}: ");
+        hm_cli_print_count(out, hm_cli_print_int(scope, "households"), "household",
+                           "households");
+        (void)fputc('\n', out);
+    }
+    if (empty > 0) {
+        (void)fputs("hamlets     ", out);
+        hm_cli_print_count(out, (int64_t)empty, "is empty", "are empty");
+        (void)fputc('\n', out);
+    }
+}
+
 void hm_cli_show_status(struct hm_cli *cli, const json_t *document)
 {
     const json_t *alarms = json_object_get(document, "alarms");
@@ -82,7 +106,7 @@ void hm_cli_show_status(struct hm_cli *cli, const json_t *document)
                     "hamlet enroll CODE\n",
                     out);
     }
-    hm_cli_print_fill(out, document, "scopes      {scopes}\n");
+    show_scopes(out, json_object_get(document, "scopes"));
     show_upstream(out, document);
     show_unsent(out, document);
     hm_cli_print_fill(

@@ -251,7 +251,9 @@ HM_TEST(json_is_unchanged)
 
 HM_TEST(status_for_people)
 {
-    serve(OK_JSON("{\"node\":\"thon-1\",\"role\":\"laptop\",\"scopes\":[\"19885001\"],"
+    serve(OK_JSON("{\"node\":\"thon-1\",\"role\":\"laptop\",\"scopes\":["
+                  "{\"scope\":\"19885001\",\"households\":29},"
+                  "{\"scope\":\"19885002\",\"households\":0}],"
                   "\"upstream\":{\"url\":\"https://h:8471\",\"state\":\"linked\","
                   "\"last_ok\":\"2026-11-23T08:15:00Z\",\"last_error\":null},"
                   "\"unsent\":{\"changes\":1,\"attachments\":2,\"bytes\":1234,"
@@ -262,7 +264,8 @@ HM_TEST(status_for_people)
     assert_int_equal(RUN("status"), HM_CLI_DONE);
     assert_string_equal(out_text,
                         "thon-1: laptop, version 0.1.0\n"
-                        "scopes      19885001\n"
+                        "hamlet      19885001: 29 households\n"
+                        "hamlets     1 is empty\n"
                         "upstream    https://h:8471: linked, last reached "
                         "2026-11-23T08:15:00Z\n"
                         "            syncing is paused: hamlet sync resume\n"
