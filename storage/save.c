@@ -264,9 +264,9 @@ static int write_row(struct saving *saving, const struct hm_save_row *wanted)
     if (out->cells == NULL) {
         return HM_NOMEM;
     }
-    if (wanted->removed && row == NULL) {
+    if (row == NULL && (wanted->removed || !hm_item_is_none(&wanted->item))) {
         return hm_store_fail(saving->s, HM_NOTFOUND,
-                             "the row to be removed is not in this household");
+                             "a row of the save is not in this household");
     }
     err = wanted->removed ? write_removal(saving, row, out)
                           : write_cells(saving, row, wanted, out);
@@ -336,14 +336,65 @@ static int append(struct saving *saving)
                                  &saving->author, &applied);
     }
     if (err == HM_OK) {
+        /* First, since it writes nothing when the state has become too big. */
+        err = hm_households_store(saving->s, &saving->h, saving->policy_of,
+                                  saving->policy_arg);
+        if (err == HM_TOOBIG) {
+            (void)hm_store_fail(saving->s, err,
+                                "a household holds at most 1 MB; this one is full");
+        }
+    }
+    if (err == HM_OK) {
         err = hm_log_append_own(saving->s, &saving->dot, hm_buf_bytes(&buf),
                                 &saving->h.id, saving->h.home);
     }
-    if (err == HM_OK) {
-        err = hm_households_store(saving->s, &saving->h, saving->policy_of,
-                                  saving->policy_arg);
-    }
     hm_buf_deinit(&buf);
+    return err;
+}
+
+static int write_all(struct saving *saving)
+{
+    const struct hm_save *save = saving->save;
+    bool found = false;
+    int err = start(saving, &found);
+
+    for (size_t i = 0; i < save->row_count && err == HM_OK; i++) {
+        err = write_row(saving, &save->rows[i]);
+    }
+    if (err == HM_OK && saving->change.row_count == 0 && save->creates) {
+        err = hm_store_fail(saving->s, HM_INVALID,
+                            "a new household needs at least one answer");
+    }
+    if (err == HM_OK && saving->change.row_count > 0) {
+        err = append(saving);
+    }
+    return err;
+}
+
+/* The first change of this opening needs the birth of its log; without a change there
+ * is to be no birth either. */
+static int write_with_birth(struct saving *saving)
+{
+    struct hm_own_log *own = hm_store_own_log(saving->s);
+    struct hm_own_log before = *own;
+    struct hm_db *db = hm_store_db(saving->s);
+    int undone;
+    int err = hm_db_savepoint(db);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    err = write_all(saving);
+    if (err == HM_OK && saving->change.row_count == 0) {
+        *own = before;
+        err = hm_db_rollback_to(db);
+    } else if (err == HM_OK) {
+        err = hm_db_release(db);
+    } else {
+        *own = before;
+        undone = hm_db_rollback_to(db);
+        (void)undone; /* if not, the caller's rollback still does it */
+    }
     return err;
 }
 
@@ -356,7 +407,6 @@ int hm_save_run(struct hm_store *s, const struct hm_save *save,
                             .policy_of = policy_of,
                             .policy_arg = policy_arg,
                             .arena = arena};
-    bool found = false;
     int err;
 
     if (save->row_count > ROWS_MAX) {
@@ -368,16 +418,8 @@ int hm_save_run(struct hm_store *s, const struct hm_save *save,
     if (saving.change.rows == NULL || saving.items == NULL) {
         return HM_NOMEM;
     }
-    err = start(&saving, &found);
-    for (size_t i = 0; i < save->row_count && err == HM_OK; i++) {
-        err = write_row(&saving, &save->rows[i]);
-    }
-    if (err == HM_OK && saving.change.row_count == 0 && save->creates) {
-        err = hm_store_fail(s, HM_INVALID, "a new household needs at least one answer");
-    }
-    if (err == HM_OK && saving.change.row_count > 0) {
-        err = append(&saving);
-    }
+    err = hm_store_own_log(s)->incarnation == 0 ? write_with_birth(&saving)
+                                                : write_all(&saving);
     if (err == HM_OK) {
         *out = (struct hm_save_result){.household = saving.h.id,
                                        .changed = saving.change.row_count > 0,
