@@ -56,8 +56,9 @@ int hm_log_chain_at(struct hm_store *s, uint64_t incarnation, uint64_t n,
 enum { HM_LOG_DICTIONARIES_MAX = 3 };
 
 /* Seal own entries that lie in no segment yet, the oldest first, at most bytes_max of
- * them uncompressed, with that of the dictionaries (at most HM_LOG_DICTIONARIES_MAX),
- * or none, which makes each segment smallest. *out_more: some are left. */
+ * them uncompressed but one in any case, with that of the dictionaries (at most
+ * HM_LOG_DICTIONARIES_MAX), or none, which makes each segment smallest. *out_more: some
+ * are left. */
 int hm_log_seal(struct hm_store *s, const struct hm_dictionary *dictionaries,
                 size_t dictionary_count, size_t bytes_max, bool *out_more) HM_MUST_USE;
 

@@ -8,9 +8,10 @@ struct pending {
     bool more;
 };
 
-/* Own entries of a log that lie in no segment, from first on, within the limits. */
+/* Own entries of a log that lie in no segment, oldest first, within the limits; one in
+ * any case when always is set. */
 static int load_pending(struct hm_store *s, const struct hm_log *log, size_t bytes_max,
-                        struct hm_arena *arena, struct pending *out)
+                        bool always, struct hm_arena *arena, struct pending *out)
 {
     struct hm_stmt *stmt;
     bool row = false;
@@ -32,7 +33,7 @@ static int load_pending(struct hm_store *s, const struct hm_log *log, size_t byt
         struct hm_bytes bytes = hm_stmt_bytes(stmt, 0);
 
         if (out->count == HM_SEGMENT_ENTRIES_MAX ||
-            (out->count > 0 && bytes.len > bytes_max - out->bytes)) {
+            ((out->count > 0 || !always) && bytes.len > bytes_max - out->bytes)) {
             out->more = true;
             break;
         }
@@ -43,7 +44,7 @@ static int load_pending(struct hm_store *s, const struct hm_log *log, size_t byt
         out->count++;
         out->bytes += bytes.len;
         if (out->bytes > bytes_max) {
-            bytes_max = out->bytes; /* one entry is always taken */
+            bytes_max = out->bytes;
         }
     }
     hm_stmt_reset(stmt);
@@ -83,6 +84,7 @@ struct sealing {
     const struct hm_dictionary *dictionaries;
     size_t dictionary_count;
     size_t bytes_left;
+    bool sealed; /* something; then the budget is strict */
     bool more;
 };
 
@@ -161,12 +163,15 @@ static int seal_log(void *arg, const struct hm_log *found)
             break;
         }
         hm_arena_init(&arena, 4 * HM_SEGMENT_BODY_BYTES_MAX);
-        err = load_pending(sealing->s, &log, bytes_max, &arena, &pending);
-        if (err == HM_OK && pending.count == 0) {
-            err = HM_CORRUPT; /* the log says that there are some */
-        }
-        if (err == HM_OK) {
+        err = load_pending(sealing->s, &log, bytes_max, !sealing->sealed, &arena,
+                           &pending);
+        if (err == HM_OK && pending.count > 0) {
             err = seal_segment(sealing, &log, &pending);
+            sealing->sealed = true;
+        } else if (err == HM_OK && pending.more) {
+            sealing->bytes_left = 0; /* the next one waits */
+        } else if (err == HM_OK) {
+            err = HM_CORRUPT; /* the log says that there are some */
         }
         hm_arena_deinit(&arena);
         log.sealed += pending.count;
