@@ -1,5 +1,7 @@
 #include "tests/support/pen.h"
 
+#include "storage/accept.h"
+
 enum { ARENA_BYTES = 64 * 1024 * 1024 };
 
 static void append(struct hm_pen *pen, struct hm_bytes bytes)
@@ -96,4 +98,21 @@ struct hm_bytes hm_pen_seal(struct hm_pen *pen, uint64_t first_n, size_t count)
     CHECK_OK(hm_arena_copy(&pen->arena, hm_buf_bytes(&buf), &out));
     hm_buf_deinit(&buf);
     return out;
+}
+
+uint64_t hm_pen_take(struct hm_pen *pen, struct hm_bytes bytes)
+{
+    struct hm_store *s = pen->v->centre.node.store;
+    uint64_t incarnation = 0;
+    uint64_t entries = 0;
+    struct hm_accept a;
+    struct hm_arena arena;
+
+    hm_arena_init(&arena, HM_ACCEPT_ARENA_BYTES_MAX);
+    CHECK_OK(hm_store_begin(s));
+    CHECK_OK(hm_accept_init(&a, s, pen->v->centre.forms, &arena));
+    CHECK_OK(hm_accept_segment(&a, bytes, &incarnation, &entries));
+    CHECK_OK(hm_store_end(s, HM_OK));
+    hm_arena_deinit(&arena);
+    return entries;
 }

@@ -37,4 +37,8 @@ void hm_pen_write(struct hm_pen *pen, const struct hm_household_id *id, uint32_t
 /* Entries first_n .. first_n + count - 1 as a segment, in the pen's memory. */
 struct hm_bytes hm_pen_seal(struct hm_pen *pen, uint64_t first_n, size_t count);
 
+/* The centre takes bytes as a segment and commits. Returns how many entries of the log
+ * it holds then. */
+uint64_t hm_pen_take(struct hm_pen *pen, struct hm_bytes bytes);
+
 #endif
