@@ -5,6 +5,7 @@
 #include "storage/cursors.h"
 #include "storage/feeds.h"
 #include "storage/log.h"
+#include "tests/support/child.h"
 #include "tests/support/village.h"
 
 enum { CHUNK_BYTES = 64 * 1024 };
@@ -598,5 +599,57 @@ HM_TEST(nobody_reads_another_hamlet)
     }
     hm_serve_reply_deinit(&reply);
     hm_buf_deinit(&buf);
+    hm_village_close(&v);
+}
+
+/* An evening at the hub: ten laptops at once with thirty changes each, ten times;
+ * printed for people, with a bound that only a fault of its order would miss. */
+HM_TEST(an_evening_is_served_in_seconds)
+{
+    enum { LAPTOPS = 10, CHANGES = 30, ROUNDS = 10 };
+    struct hm_serve_request requests[LAPTOPS];
+    struct hm_serve_reply replies[LAPTOPS];
+    struct hm_buf bufs[LAPTOPS];
+    double took = 0;
+
+    hm_village_open(&v);
+    for (size_t i = 0; i < LAPTOPS; i++) {
+        char name[8];
+
+        (void)snprintf(name, sizeof name, "l%zu", i);
+        (void)hm_village_add(&v, name, 7);
+    }
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        double start;
+
+        for (size_t i = 0; i < LAPTOPS; i++) {
+            struct hm_village_node *n = &v.laptops[i];
+
+            for (uint64_t j = 0; j < CHANGES; j++) {
+                (void)hm_village_new(&v, n, (unsigned)(i % 3),
+                                     some_name(round * 1000 + i * 100 + j), 4);
+            }
+            build(n, CHUNK_BYTES, &bufs[i]);
+            requests[i] = (struct hm_serve_request){.device = n->node.device,
+                                                    .body = hm_buf_bytes(&bufs[i])};
+        }
+        start = hm_child_clock();
+        CHECK_OK(hm_serve_batch(v.centre.node.store, v.centre.forms, requests, replies,
+                                LAPTOPS));
+        took += hm_child_clock() - start;
+        for (size_t i = 0; i < LAPTOPS; i++) {
+            struct hm_adopt out;
+
+            assert_int_equal(replies[i].changes, CHANGES);
+            CHECK_OK(hm_adopt_reply(v.laptops[i].node.store, v.laptops[i].forms,
+                                    hm_buf_bytes(&replies[i].body), 0, 0, &out));
+            hm_serve_reply_deinit(&replies[i]);
+            hm_buf_deinit(&bufs[i]);
+        }
+    }
+    print_message("%d changes in %.2f s: %.0f/s\n", LAPTOPS * CHANGES * ROUNDS, took,
+                  LAPTOPS * CHANGES * ROUNDS / took);
+    assert_int_equal(hm_village_households(&v.centre), LAPTOPS * CHANGES * ROUNDS);
+    assert_true(took < 30);
     hm_village_close(&v);
 }
