@@ -470,6 +470,59 @@ HM_TEST(an_unknown_dictionary_waits)
     end();
 }
 
+/* A form whose table is on its way to this node: nothing of the segment counts until it
+ * is here, not even the change before it. */
+HM_TEST(a_form_that_is_on_its_way_waits)
+{
+    static const char not_here[] = "f";
+    struct hm_store *s;
+    struct hm_form_item form;
+    struct hm_form_item late = {
+        .form_id = "late", .version = "1", .title = "Late", .fill = HM_FORM_FILL_ONCE};
+    struct hm_household_id id;
+    struct scene before;
+    struct scene after;
+    struct taken taken;
+    struct hm_arena arena;
+    struct hm_build b;
+    uint32_t number;
+
+    begin();
+    s = v.centre.node.store;
+    hm_arena_init(&arena, 1024 * 1024);
+    hm_hash_content(hm_bytes_str(not_here), late.table);
+    CHECK_OK(hm_store_begin(s));
+    CHECK_OK(hm_forms_put(s, &late, &number));
+    CHECK_OK(hm_store_end(s, HM_OK));
+    id = hm_pen_new(&pen, "Lan");
+    hm_build_begin(&b, &pen.arena, hm_pen_next(&pen), id, v.hamlets[0]);
+    b.change.user = HM_USER_OPERATOR;
+    b.change.rank = 4;
+    hm_build_row(&b, (struct hm_row_key){.form = number});
+    hm_build_text(&b, v.phone, "1");
+    hm_pen_raw(&pen, hm_build_bytes(&b));
+    before = look(INCARNATION);
+    taken = take(hm_pen_seal(&pen, 0, 3));
+    after = look(INCARNATION);
+    assert_same(&after, &before);
+    assert_int_equal(taken.incarnation, INCARNATION);
+    assert_int_equal(taken.entries, 0);
+    assert_int_equal(taken.changes, 0);
+    assert_int_equal(hm_village_quarantined(&v.centre), 0);
+
+    CHECK_OK(hm_store_begin(s));
+    CHECK_OK(hm_forms_get(s, v.form, &arena, &form));
+    memcpy(late.table, form.table, sizeof late.table);
+    late.version = "2";
+    CHECK_OK(hm_forms_put(s, &late, &number));
+    CHECK_OK(hm_store_end(s, HM_OK));
+    taken = take(hm_pen_seal(&pen, 0, 3));
+    assert_int_equal(taken.entries, 3);
+    assert_int_equal(taken.changes, 2);
+    hm_arena_deinit(&arena);
+    end();
+}
+
 /* One household that grows over what a state holds: that change is refused by itself,
  * and the laptop's other households still get through. */
 HM_TEST(a_household_that_is_too_big_blocks_nothing)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "storage/feeds.h"
+#include "storage/log.h"
 #include "tests/support/pen.h"
 
 static struct hm_village v;
@@ -19,6 +20,14 @@ static void assert_digests_fit(struct hm_village_node *n)
         assert_memory_equal(feed.digest.bytes, computed.bytes, HM_HASH_BYTES);
         assert_int_equal(feed.households, households);
     }
+}
+
+static int64_t rows_of(const char *sql)
+{
+    int64_t out = 0;
+
+    CHECK_OK(hm_db_query_int(hm_store_db(v.centre.node.store), sql, &out));
+    return out;
 }
 
 struct walk {
@@ -116,6 +125,35 @@ HM_TEST(an_equal_state_keeps_its_place)
     hm_village_close(&v);
 }
 
+/* Only households that wait for a decision stand in the list of those that do, and
+ * they leave it with the decision. */
+HM_TEST(the_list_of_conflicts_is_exact)
+{
+    struct hm_village_node *a;
+    struct hm_village_node *b;
+    struct hm_save_result h;
+    struct walk walk = {0, 0};
+
+    hm_village_open(&v);
+    (void)hm_village_new(&v, &v.centre, 0, "Minh", 1);
+    h = hm_village_new(&v, &v.centre, 0, "Lan", 1);
+    a = hm_village_add(&v, "a", 1);
+    b = hm_village_add(&v, "b", 1);
+    (void)hm_village_put(&v, a, &h.household, v.phone, "1");
+    (void)hm_village_put(&v, b, &h.household, v.phone, "2");
+    hm_village_settle(&v);
+    CHECK_OK(
+        hm_households_each_conflict(v.centre.node.store, v.hamlets[0], step, &walk));
+    assert_int_equal(walk.count, 1);
+    (void)hm_village_resolve(&v, a, &h.household, v.phone, "1");
+    hm_village_settle(&v);
+    walk = (struct walk){0, 0};
+    CHECK_OK(
+        hm_households_each_conflict(v.centre.node.store, v.hamlets[0], step, &walk));
+    assert_int_equal(walk.count, 0);
+    hm_village_close(&v);
+}
+
 /* A hamlet that is dropped leaves nothing of its households but the log; the others
  * are untouched. */
 HM_TEST(a_dropped_scope_leaves_nothing)
@@ -166,6 +204,8 @@ HM_TEST(a_home_settles_when_its_creation_comes_last)
     struct hm_build b;
     struct hm_pen maker;
     struct hm_pen other;
+    struct hm_dot *dots;
+    size_t count = 0;
     uint32_t home = 0;
     uint64_t position = 0;
     struct hm_feed_state feed;
@@ -194,6 +234,10 @@ HM_TEST(a_home_settles_when_its_creation_comes_last)
     CHECK_OK(hm_feeds_get(v.centre.node.store, v.hamlets[1], &feed));
     assert_int_equal(feed.households, 0);
     assert_int_equal(hm_village_households(&v.centre), 1);
+    assert_int_equal(rows_of("SELECT COUNT(*) FROM household"), 1);
+    CHECK_OK(hm_log_history(v.centre.node.store, v.hamlets[0], &id, &maker.arena, &dots,
+                            &count));
+    assert_int_equal(count, 2); /* the change that came first, too */
     assert_string_equal(hm_village_shows(&v, &v.centre, &id, v.phone), "1");
     assert_string_equal(hm_village_shows(&v, &v.centre, &id, v.name), "Lan");
     assert_digests_fit(&v.centre);

@@ -5,6 +5,7 @@
 #include "storage/cursors.h"
 #include "storage/feeds.h"
 #include "storage/log.h"
+#include "storage/people.h"
 #include "tests/support/child.h"
 #include "tests/support/village.h"
 
@@ -302,6 +303,33 @@ HM_TEST(own_changes_do_not_come_back)
     assert_string_equal(hm_village_shows(&v, a, &h[3].household, v.note), "of b");
     hm_village_settle(&v);
     hm_village_check_equal(&v);
+    hm_village_close(&v);
+}
+
+/* A refused change is no echo: its household comes down in the same reply, without a
+ * repair by hashes. */
+HM_TEST(a_refusal_brings_the_state_back_at_once)
+{
+    struct hm_village_node *a;
+    struct hm_save_result h;
+    struct hm_adopt out;
+
+    hm_village_open(&v);
+    h = hm_village_new(&v, &v.centre, 0, "Lan", 0);
+    a = hm_village_add(&v, "a", 3);
+    (void)hm_village_put(&v, a, &h.household, v.phone, "1");
+    CHECK_OK(hm_store_begin(v.centre.node.store));
+    CHECK_OK(hm_store_end(v.centre.node.store,
+                          hm_people_put_role(v.centre.node.store,
+                                             &(struct hm_role){.code = "enumerator",
+                                                               .rank = 4,
+                                                               .title_vi = "",
+                                                               .title_en = ""},
+                                             &(uint32_t){0})));
+    (void)hm_village_exchange(&v, a, false, &out);
+    assert_int_equal(out.notices, 1);
+    assert_int_equal(out.households, 1);
+    assert_string_equal(hm_village_shows(&v, a, &h.household, v.phone), "");
     hm_village_close(&v);
 }
 
