@@ -467,11 +467,15 @@ HM_TEST(a_wrong_salt_costs_no_download)
 HM_TEST(another_timeline_costs_no_download)
 {
     struct hm_save_result h;
+    int64_t offers = 0;
     uint64_t full;
     struct hm_village_node *a = full_village(&h, &full);
 
     (void)hm_village_put(&v, &v.centre, &h.household, v.phone, "1");
     run_sql(a, "UPDATE cursor_at SET timeline = timeline + 1");
+    (void)hm_village_exchange(&v, a, false, NULL);
+    CHECK_OK(hm_store_get_number(a->node.store, HM_META_OFFER_LOGS, &offers));
+    assert_int_equal(offers, 1); /* it may have lost our logs with its history */
     assert_true(download(a) < full / 4);
     assert_string_equal(hm_village_shows(&v, a, &h.household, v.phone), "1");
     hm_village_check_equal(&v);
