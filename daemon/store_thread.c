@@ -2,7 +2,8 @@
  * the list of ended jobs; an async handle wakes the loop, which calls done().
  * Failures: what work() leaves in job->err reaches done(). HM_IO and HM_CORRUPT of the
  * writer reach fatal() first, and the writer takes no further job.
- * Close: the threads cancel what waits, close their stores and end; the loop delivers
+ * Close: the threads cancel what waits, close their stores, the writer last, since only
+ * it can empty the WAL, and end; the loop delivers
  * what they left, joins them, closes the handle and calls closed(). */
 #include "daemon/store_thread.h"
 
@@ -33,8 +34,8 @@ struct hm_store_thread {
     struct worker workers[1 + HM_STORE_READERS_MAX]; /* the first one writes */
     unsigned worker_count;
 
-    uv_mutex_t lock; /* for all below */
-    uv_cond_t opened;
+    uv_mutex_t lock;   /* for all below */
+    uv_cond_t changed; /* of open_pending or alive */
     struct lane lanes[2];
     struct hm_store_job *ended;
     struct hm_store_job *ended_tail;
@@ -271,15 +272,19 @@ static void thread_main(void *arg)
         hm_buf_append(t->open_errmsg, hm_buf_bytes(&errmsg));
     }
     t->open_pending--;
-    uv_cond_signal(&t->opened);
+    uv_cond_broadcast(&t->changed);
     if (err == HM_OK) {
         serve_lane(w, &t->lanes[w->writes ? HM_STORE_WRITE : HM_STORE_READ]);
+    }
+    while (w->writes && t->alive > 1) {
+        uv_cond_wait(&t->changed, &t->lock); /* the last to close empties the WAL */
     }
     uv_mutex_unlock(&t->lock);
     close_side(&w->side); /* may take long: a last checkpoint */
     hm_buf_deinit(&errmsg);
     uv_mutex_lock(&t->lock);
     t->alive--;
+    uv_cond_broadcast(&t->changed);
     (void)uv_async_send(&t->async);
     uv_mutex_unlock(&t->lock);
 }
@@ -290,7 +295,7 @@ static void free_thread(struct hm_store_thread *t)
 {
     uv_cond_destroy(&t->lanes[HM_STORE_WRITE].wake);
     uv_cond_destroy(&t->lanes[HM_STORE_READ].wake);
-    uv_cond_destroy(&t->opened);
+    uv_cond_destroy(&t->changed);
     uv_mutex_destroy(&t->lock);
     free(t);
 }
@@ -371,7 +376,7 @@ static int start_worker(struct hm_store_thread *t, bool writes)
     w->started = true;
     uv_mutex_lock(&t->lock);
     while (t->open_pending > 0) {
-        uv_cond_wait(&t->opened, &t->lock);
+        uv_cond_wait(&t->changed, &t->lock);
     }
     uv_mutex_unlock(&t->lock);
     return t->open_err;
@@ -382,18 +387,18 @@ static int init_locks(struct hm_store_thread *t)
     if (uv_mutex_init(&t->lock) != 0) {
         return HM_NOMEM;
     }
-    if (uv_cond_init(&t->opened) != 0) {
+    if (uv_cond_init(&t->changed) != 0) {
         uv_mutex_destroy(&t->lock);
         return HM_NOMEM;
     }
     if (uv_cond_init(&t->lanes[HM_STORE_WRITE].wake) != 0) {
-        uv_cond_destroy(&t->opened);
+        uv_cond_destroy(&t->changed);
         uv_mutex_destroy(&t->lock);
         return HM_NOMEM;
     }
     if (uv_cond_init(&t->lanes[HM_STORE_READ].wake) != 0) {
         uv_cond_destroy(&t->lanes[HM_STORE_WRITE].wake);
-        uv_cond_destroy(&t->opened);
+        uv_cond_destroy(&t->changed);
         uv_mutex_destroy(&t->lock);
         return HM_NOMEM;
     }
