@@ -89,6 +89,8 @@ int hm_devices_invite(struct hm_store *s, const struct hm_invitation *invitation
 
 struct hm_redemption {
     struct hm_bytes secret;
+    const char
+        *name; /* what the device calls itself, for an invitation without a name */
     uint8_t public_key[HM_PUBLIC_KEY_BYTES];
     uint8_t box_key[HM_BOX_KEY_BYTES];
 };

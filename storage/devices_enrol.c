@@ -291,7 +291,9 @@ static int plan_device(struct hm_store *s, const struct hm_redemption *redemptio
     }
     if (promise->device == 0 || err == HM_NOTFOUND) {
         /* Later, an officer may have changed the name or the scopes. */
-        device.name = promise->invitation.name;
+        device.name = promise->invitation.name[0] != 0 || redemption->name == NULL
+                          ? promise->invitation.name
+                          : redemption->name;
         device.role = promise->invitation.role;
         device.scopes = promise->invitation.scopes;
         device.scope_count = promise->invitation.scope_count;

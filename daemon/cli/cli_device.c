@@ -6,7 +6,7 @@
 #include "daemon/cli/cli.h"
 #include "daemon/cli/cli_print.h"
 
-enum { QUIET = 4 /* light modules around the code */, GROUP = 4 };
+enum { QUIET = 4 }; /* light modules around the code */
 
 static bool is_dark(const QRcode *code, int x, int y)
 {
@@ -39,11 +39,12 @@ static void print_qr(FILE *out, const char *text)
     QRcode_free(code);
 }
 
+/* A code comes in groups already: blanks instead of dashes are easier to read out. */
 static void print_groups(FILE *out, const char *title, const char *text, size_t len)
 {
-    (void)fprintf(out, "%-8s", title);
+    (void)fprintf(out, "%-8s ", title);
     for (size_t i = 0; i < len; i++) {
-        (void)fprintf(out, "%s%c", i % GROUP == 0 ? " " : "", text[i]);
+        (void)fputc(text[i] == '-' ? ' ' : text[i], out);
     }
     (void)fputc('\n', out);
 }

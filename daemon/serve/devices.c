@@ -10,7 +10,7 @@
 #include "daemon/serve/handlers.h"
 #include "protocol/enroll_code.h"
 
-enum { INVITATION_DAYS = 14 };
+enum { INVITATION_HOURS = 48 };
 
 static int scopes_json(struct hm_call *call, const struct hm_device *device,
                        json_t *out)
@@ -138,7 +138,7 @@ static int read_invitation(struct hm_call *call, struct hm_invitation *out,
     out->name = name == NULL ? "" : name;
     out->scopes = *out_scopes;
     out->expires_utc_ms =
-        hm_store_utc_ms(call->s) + (int64_t)INVITATION_DAYS * 24 * 3600 * 1000;
+        hm_store_utc_ms(call->s) + (int64_t)INVITATION_HOURS * 3600 * 1000;
     return err;
 }
 

@@ -11,6 +11,7 @@
 
 #include "daemon/exchange.h"
 #include "protocol/enroll_code.h"
+#include "protocol/guard.h"
 #include "storage/devices.h"
 
 enum { BODY_BYTES_MAX = 4096, WHY_MAX = 200 };
@@ -20,6 +21,7 @@ struct enroll_exchange {
     struct hm_store_job job;
     uint8_t secret[HM_ENROLL_SECRET_BYTES];
     struct hm_redemption redemption;
+    char own_name[HM_DEVICE_NAME_BYTES_MAX + 1]; /* what the device calls itself */
     /* The answer. */
     uint64_t device;
     char name[HM_DEVICE_NAME_BYTES_MAX + 1];
@@ -52,7 +54,13 @@ static bool take_body(struct enroll_exchange *enroll, const struct hm_buf *body)
               take_hex(json, "public_key", enroll->redemption.public_key,
                        HM_PUBLIC_KEY_BYTES) &&
               take_hex(json, "box_key", enroll->redemption.box_key, HM_BOX_KEY_BYTES);
+    const char *name = json_string_value(json_object_get(json, "name"));
 
+    if (name != NULL && strlen(name) < sizeof enroll->own_name &&
+        hm_guard_text(hm_bytes_str(name)) == HM_OK) {
+        (void)snprintf(enroll->own_name, sizeof enroll->own_name, "%s", name);
+    }
+    enroll->redemption.name = enroll->own_name;
     json_decref(json);
     enroll->redemption.secret = hm_bytes_of(enroll->secret, sizeof enroll->secret);
     return ok;

@@ -303,12 +303,12 @@ HM_TEST(path_is_encoded)
 
 HM_TEST(invitation)
 {
-    serve(OK_JSON("{\"code\":\"hamlet://h.vn:8471/abcdefghij#KLMNOP\",\"url\":\"u\","
+    serve(OK_JSON("{\"code\":\"hamlet://h.vn:8471/abcd-efgh-ij#KLMN-OP\",\"url\":\"u\","
                   "\"expires\":\"2026-11-24T00:00:00Z\"}"));
     assert_int_equal(RUN("device", "invite", "--scope", "1", "2", "--role", "hub"),
                      HM_CLI_DONE);
     check_request("\r\n\r\n{\"scopes\":[\"1\",\"2\"],\"role\":\"hub\"}");
-    assert_string_equal(out_text, "hamlet://h.vn:8471/abcdefghij#KLMNOP\n"
+    assert_string_equal(out_text, "hamlet://h.vn:8471/abcd-efgh-ij#KLMN-OP\n"
                                   "address  h.vn:8471\n"
                                   "secret   abcd efgh ij\n"
                                   "key      KLMN OP\n"

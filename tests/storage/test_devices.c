@@ -42,8 +42,8 @@ static void end(struct fixture *f)
 
 static struct hm_redemption redemption_of(const uint8_t *secret, uint8_t key)
 {
-    struct hm_redemption redemption = {.secret =
-                                           hm_bytes_of(secret, HM_INVITATION_BYTES)};
+    struct hm_redemption redemption = {
+        .name = "its own name", .secret = hm_bytes_of(secret, HM_INVITATION_BYTES)};
 
     memset(redemption.public_key, key, sizeof redemption.public_key);
     memset(redemption.box_key, key + 1, sizeof redemption.box_key);
@@ -101,6 +101,29 @@ HM_TEST(one_code_one_device)
     assert_int_equal(hm_devices_redeem(f.s, &redemption, &f.arena, &device, first),
                      HM_DENIED);
     assert_non_null(strstr(hm_store_errmsg(f.s), "another"));
+    end(&f);
+}
+
+/* An officer who gives no name gets the one that the laptop has. */
+HM_TEST(a_device_without_a_promised_name_brings_its_own)
+{
+    static const uint32_t scope = 2;
+    struct hm_invitation invitation = {.name = "",
+                                       .role = HM_DEVICE_ENUMERATOR,
+                                       .scopes = &scope,
+                                       .scope_count = 1,
+                                       .expires_utc_ms = INT64_MAX};
+    uint8_t secret[HM_INVITATION_BYTES];
+    uint8_t token[HM_DEVICE_TOKEN_BYTES];
+    struct hm_redemption redemption;
+    struct hm_device device;
+    struct fixture f;
+
+    begin(&f);
+    CHECK_OK(hm_devices_invite(f.s, &invitation, secret));
+    redemption = redemption_of(secret, 1);
+    CHECK_OK(hm_devices_redeem(f.s, &redemption, &f.arena, &device, token));
+    assert_string_equal(device.name, "its own name");
     end(&f);
 }
 
