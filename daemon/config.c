@@ -100,12 +100,25 @@ static const char *set_reserve(struct hm_config *config, const char *value)
     return set_mb(&config->disk_reserve_mb, value);
 }
 
+static const char *set_check(struct hm_config *config, const char *value)
+{
+    char *end = NULL;
+    long seconds = strtol(value, &end, 10);
+
+    if (value[0] < '0' || value[0] > '9' || *end != 0 || seconds < 1 ||
+        seconds > HM_CONFIG_DISK_CHECK_S_MAX) {
+        return "a number of seconds from 1 to 3600";
+    }
+    config->disk_check_s = (uint32_t)seconds;
+    return NULL;
+}
+
 static const struct setting settings[] = {
     {"node", "name", set_name},          {"web", "address", set_web},
     {"hub", "listen", set_listen},       {"hub", "public", set_public},
     {"store", "path", set_store},        {"log", "level", set_level},
     {"disk", "warn_mb", set_warn},       {"disk", "refuse_mb", set_refuse},
-    {"disk", "reserve_mb", set_reserve},
+    {"disk", "reserve_mb", set_reserve}, {"disk", "check_s", set_check},
 };
 
 enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
@@ -116,6 +129,7 @@ void hm_config_init(struct hm_config *config)
                                  .disk_warn_mb = 200,
                                  .disk_refuse_mb = 50,
                                  .disk_reserve_mb = 8,
+                                 .disk_check_s = 10,
                                  .store = "store.db"};
     config->web = (struct hm_config_address){.on = true, .port = 8470};
     (void)strcpy(config->web.host, "127.0.0.1");
@@ -382,8 +396,9 @@ int hm_config_write_default(const struct hm_config *config, struct hm_buf *out,
     hm_buf_printf(out,
                   "\n[disk]\n# Free megabytes: an alarm below the first, no more saves "
                   "below the second.\nwarn_mb = %u\nrefuse_mb = %u\n"
-                  "# Kept back so that a full disk can still sync.\nreserve_mb = %u\n",
+                  "# Kept back so that a full disk can still sync.\nreserve_mb = %u\n"
+                  "# Seconds between two looks at the disk.\ncheck_s = %u\n",
                   (unsigned)config->disk_warn_mb, (unsigned)config->disk_refuse_mb,
-                  (unsigned)config->disk_reserve_mb);
+                  (unsigned)config->disk_reserve_mb, (unsigned)config->disk_check_s);
     return out->err;
 }

@@ -14,7 +14,8 @@
 enum {
     HM_CONFIG_BYTES_MAX = 64 * 1024,
     HM_CONFIG_TEXT_MAX = 160, /* of a value, with its NUL */
-    HM_CONFIG_DISK_MB_MAX = 1024 * 1024
+    HM_CONFIG_DISK_MB_MAX = 1024 * 1024,
+    HM_CONFIG_DISK_CHECK_S_MAX = 3600
 };
 
 #define HM_CONFIG_FILE        "hamletd.conf"
@@ -36,6 +37,7 @@ struct hm_config {
     uint32_t disk_warn_mb;              /* [disk] warn_mb */
     uint32_t disk_refuse_mb;            /* [disk] refuse_mb */
     uint32_t disk_reserve_mb;           /* [disk] reserve_mb; 0: none */
+    uint32_t disk_check_s;              /* [disk] check_s, 1..3600 */
 };
 
 void hm_config_init(struct hm_config *config);

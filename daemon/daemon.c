@@ -293,7 +293,8 @@ static void reload(struct hm_daemon *d)
             strcmp(config.store, node->config.store) == 0 &&
             config.disk_warn_mb == node->config.disk_warn_mb &&
             config.disk_refuse_mb == node->config.disk_refuse_mb &&
-            config.disk_reserve_mb == node->config.disk_reserve_mb;
+            config.disk_reserve_mb == node->config.disk_reserve_mb &&
+            config.disk_check_s == node->config.disk_check_s;
         hm_journal_set_level(node->journal, config.level);
         hm_journal_write(node->journal, HM_JOURNAL_INFO,
                          "the configuration is read again%s",
@@ -412,6 +413,7 @@ static int start_disk(struct hm_daemon *d)
                                       .warn_bytes = config->disk_warn_mb * MB,
                                       .refuse_bytes = config->disk_refuse_mb * MB,
                                       .reserve_bytes = config->disk_reserve_mb * MB,
+                                      .check_s = config->disk_check_s,
                                       .journal = d->node.journal};
 
     return hm_disk_open(&d->loop, &options, &d->node.disk);

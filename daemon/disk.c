@@ -12,8 +12,6 @@
 
 #include "storage/reserve.h"
 
-enum { EVERY_MS = 10 * 1000 };
-
 struct hm_disk {
     struct hm_disk_options options;
     uv_timer_t timer;
@@ -160,7 +158,7 @@ int hm_disk_open(uv_loop_t *loop, const struct hm_disk_options *options,
     (void)uv_timer_init(loop, &d->timer);
     d->timer.data = d;
     d->work.data = d;
-    (void)uv_timer_start(&d->timer, on_timer, 0, EVERY_MS);
+    (void)uv_timer_start(&d->timer, on_timer, 0, (uint64_t)options->check_s * 1000);
     *out_disk = d;
     return HM_OK;
 }

@@ -1,7 +1,7 @@
 /* Watches the room that is left on the node's disk, and keeps some back.
  *
- * Loop thread only; looks on the thread pool, every 10 s. The reserve is made and given
- * back there too. */
+ * Loop thread only; looks on the thread pool, every check_s. The reserve is made and
+ * given back there too. */
 #ifndef HM_DAEMON_DISK_H
 #define HM_DAEMON_DISK_H
 
@@ -25,6 +25,7 @@ struct hm_disk_options {
     uint64_t warn_bytes;
     uint64_t refuse_bytes;
     uint64_t reserve_bytes;     /* 0: none */
+    uint32_t check_s;           /* between two looks, > 0 */
     struct hm_journal *journal; /* may be NULL */
 };
 

@@ -36,10 +36,10 @@ static struct hm_config parse(const char *text)
 
 HM_TEST(settings_are_taken)
 {
-    struct hm_config config =
-        parse("[node]\nname = Thôn 3\n[web]\naddress = off\n[hub]\n"
-              "listen = [::1]:8471\npublic = hub.xa.vn:443\n[store]\npath = data.db\n"
-              "[log]\nlevel = debug\n[disk]\nwarn_mb = 9\nrefuse_mb = 0\n");
+    struct hm_config config = parse(
+        "[node]\nname = Thôn 3\n[web]\naddress = off\n[hub]\n"
+        "listen = [::1]:8471\npublic = hub.xa.vn:443\n[store]\npath = data.db\n"
+        "[log]\nlevel = debug\n[disk]\nwarn_mb = 9\nrefuse_mb = 0\ncheck_s = 1\n");
 
     assert_string_equal(config.name, "Thôn 3");
     assert_false(config.web.on);
@@ -52,6 +52,7 @@ HM_TEST(settings_are_taken)
     assert_int_equal(config.disk_warn_mb, 9);
     assert_int_equal(config.disk_refuse_mb, 0);
     assert_int_equal(config.disk_reserve_mb, 8);
+    assert_int_equal(config.disk_check_s, 1);
 }
 
 /* A person mends it by hand: file, line and what is expected. */
@@ -85,6 +86,7 @@ HM_TEST(bad_values_are_refused)
         "[hub]\nlisten = 1.2.3.4:8471x", "[hub]\npublic = nowhere",
         "[hub]\npublic = a b:1",         "[log]\nlevel = loud",
         "[disk]\nwarn_mb = -1",          "[disk]\nwarn_mb = 10k",
+        "[disk]\ncheck_s = 0",           "[disk]\ncheck_s = 3601",
         "[store]\npath = postgres://a/b"};
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
@@ -127,6 +129,7 @@ HM_TEST(what_is_written_is_read)
     assert_string_equal(read.public_to, "hub.vn:8471");
     assert_string_equal(read.store, "store.db");
     assert_int_equal(read.disk_warn_mb, 200);
+    assert_int_equal(read.disk_check_s, 10);
     hm_buf_clear(&text);
     (void)strcpy(config.name, "a ; b"); /* would be read back as "a" */
     assert_int_equal(hm_config_write_default(&config, &text, &errmsg), HM_INVALID);

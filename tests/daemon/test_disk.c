@@ -45,7 +45,8 @@ static enum hm_disk_state look_once(const struct hm_disk_options *options)
 /* With room there is a reserve; without, it is given back so that a sync can run. */
 HM_TEST(the_reserve_comes_and_goes)
 {
-    struct hm_disk_options options = {.dir = hm_test_folder(), .reserve_bytes = 100000};
+    struct hm_disk_options options = {
+        .dir = hm_test_folder(), .reserve_bytes = 100000, .check_s = 10};
     char path[512];
 
     (void)snprintf(path, sizeof path, "%s/reserve", options.dir);
