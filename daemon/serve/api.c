@@ -167,7 +167,11 @@ static const char *line_of(struct hm_call *call, int err)
     if (call->line[0] != 0) {
         return call->line;
     }
-    return said[0] == 0 || engine ? hm_err_text(err) : said;
+    if (said[0] != 0 && !engine) {
+        return said;
+    }
+    return err == HM_NOSPACE ? "the disk is full: free some space and try again"
+                             : hm_err_text(err);
 }
 
 static void answer_problem(struct hm_call *call, int err)

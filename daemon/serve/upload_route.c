@@ -110,7 +110,9 @@ static void request(struct hm_exchange *x)
 
     if (upload->err != HM_OK) {
         hm_http_answer_error(x->req, upload->err, "the file can't be kept: %s",
-                             hm_err_text(upload->err));
+                             upload->err == HM_NOSPACE
+                                 ? "the disk is full, free some space and try again"
+                                 : hm_err_text(upload->err));
         return;
     }
     hm_api_route_submit(&upload->route, x, HM_STORE_WRITE, upload->fd, upload->bytes);
