@@ -4,19 +4,25 @@
 
 #include <curl/curl.h>
 
-static size_t drop(char *data, size_t size, size_t count, void *arg)
+static size_t take(char *data, size_t size, size_t count, void *arg)
 {
-    (void)data;
-    (void)arg;
+    struct hm_buf *reply = arg;
+
+    if (reply != NULL) {
+        hm_buf_append(reply, hm_bytes_of(data, size * count));
+    }
     return size * count;
 }
 
 static struct curl_slist *make_headers(const struct hm_https_request *request)
 {
-    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+    struct curl_slist *list = curl_slist_append(
+        NULL, request->asks_first ? "Expect: 100-continue" : "Expect:");
     char text[512];
 
-    list = curl_slist_append(list, "Content-Type: application/octet-stream");
+    (void)snprintf(text, sizeof text, "Content-Type: %s",
+                   request->type == NULL ? "application/octet-stream" : request->type);
+    list = curl_slist_append(list, text);
     if (request->token != NULL) {
         (void)snprintf(text, sizeof text, "Authorization: Bearer %s", request->token);
         list = curl_slist_append(list, text);
@@ -41,7 +47,8 @@ long hm_https_send(const struct hm_https_request *request)
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)HM_HTTPS_S);
     (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
     (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, request->reply);
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (request->method == NULL) {
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
