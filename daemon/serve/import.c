@@ -122,7 +122,8 @@ static int check_columns(struct batch *b)
         scope = scope || b->columns[i].kind == HM_COLUMN_SCOPE;
         household = household || b->columns[i].kind == HM_COLUMN_HOUSEHOLD;
         for (size_t j = 0; j < i; j++) {
-            if (hm_bytes_equal(header->fields[i], header->fields[j])) {
+            if (b->columns[i].kind != HM_COLUMN_IGNORED &&
+                hm_bytes_equal(header->fields[i], header->fields[j])) {
                 return hm_call_fail(b->call, HM_INVALID, "column %s stands twice",
                                     (const char *)header->fields[i].data);
             }
