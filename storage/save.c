@@ -244,6 +244,21 @@ static int write_cells(struct saving *saving, const struct hm_row *row,
     return err;
 }
 
+/* A row that is not there yet may begin: a new one, one that takes the item of another
+ * form's row (a member in a review), or one that a released change brings back. */
+static bool may_begin(const struct saving *saving, const struct hm_item *item)
+{
+    if (hm_item_is_none(item) || saving->save->restores) {
+        return true;
+    }
+    for (size_t i = 0; i < saving->h.row_count; i++) {
+        if (hm_item_compare(&saving->h.rows[i].key.item, item) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int write_row(struct saving *saving, const struct hm_save_row *wanted)
 {
     struct hm_row_write *out = &saving->change.rows[saving->change.row_count];
@@ -264,7 +279,7 @@ static int write_row(struct saving *saving, const struct hm_save_row *wanted)
     if (out->cells == NULL) {
         return HM_NOMEM;
     }
-    if (row == NULL && (wanted->removed || !hm_item_is_none(&wanted->item))) {
+    if (row == NULL && (wanted->removed || !may_begin(saving, &wanted->item))) {
         return hm_store_fail(saving->s, HM_NOTFOUND,
                              "a row of the save is not in this household");
     }

@@ -373,6 +373,7 @@ static int make_save(struct release *r)
     int err = hm_households_home(r->call->s, &r->change.household, &home);
 
     r->save.creates = err == HM_NOTFOUND; /* it was refused before it was made */
+    r->save.restores = true;
     r->save.household = r->change.household;
     r->save.scope = r->change.scope;
     hm_save_json_sign(r->call, &r->save);

@@ -239,6 +239,32 @@ HM_TEST(nothing_stands_twice)
     end();
 }
 
+/* A member keeps the item of the register in every other form, and a change that was
+ * refused brings its own items back; nobody else invents one. */
+HM_TEST(a_row_may_take_an_item_that_is_known)
+{
+    struct hm_save_result made;
+    struct hm_save_result out;
+    struct hm_item known;
+    struct hm_item foreign = {5, 5, 5};
+
+    begin();
+    made = hm_village_new(&v, &v.centre, 0, "Lan", 1);
+    known = made.items[0];
+    form_for(&made.household);
+    form_row(v.members, &known)->round = 7;
+    form_cell(v.member_name, "Lan");
+    CHECK_OK(run(&v.centre, false, &out));
+    assert_true(out.changed);
+    form_for(&made.household);
+    form_row(v.members, &foreign);
+    form_cell(v.member_name, "back");
+    assert_int_equal(run(&v.centre, false, &out), HM_NOTFOUND);
+    f.save.restores = true;
+    CHECK_OK(run(&v.centre, false, &out));
+    end();
+}
+
 HM_TEST(what_is_not_there_is_said)
 {
     struct hm_household_id nobody = {5, 5};
