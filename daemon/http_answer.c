@@ -5,41 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DETAIL_MAX = 600 };
+#include "daemon/serve/api_json.h"
 
-unsigned hm_http_answer_status(int err)
-{
-    switch (err) {
-    case HM_INVALID:
-    case HM_MALFORMED:
-    case HM_NONCANONICAL:
-    case HM_TRUNCATED:
-    case HM_SIGNATURE:
-    case HM_CHAIN:
-        return 400;
-    case HM_DENIED:
-        return 403;
-    case HM_NOTFOUND:
-        return 404;
-    case HM_EXISTS:
-    case HM_VERSION:
-        return 409;
-    case HM_TOOBIG:
-        return 413;
-    case HM_NETWORK:
-        return 502;
-    case HM_BUSY:
-    case HM_AGAIN:
-    case HM_GAP:
-    case HM_DICTIONARY:
-    case HM_CANCELED:
-        return 503;
-    case HM_NOSPACE:
-        return 507;
-    default:
-        return 500;
-    }
-}
+enum { DETAIL_MAX = 600 };
 
 static void respond(struct hm_http_request *req, unsigned status, const char *type,
                     unsigned retry_after_s, struct hm_buf *body)
@@ -128,6 +96,6 @@ void hm_http_answer_error(struct hm_http_request *req, int err, const char *form
     va_start(args, format);
     (void)vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
-    problem(req, hm_http_answer_status(err), err == HM_BUSY ? 5 : 0, hm_err_name(err),
+    problem(req, hm_api_json_status(err), err == HM_BUSY ? 5 : 0, hm_err_name(err),
             hm_err_text(err), detail[0] == 0 ? hm_err_text(err) : detail);
 }

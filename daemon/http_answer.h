@@ -9,9 +9,6 @@
 
 enum { HM_HTTP_ANSWER_BYTES_MAX = 64 * 1024 * 1024 };
 
-/* As docs/api.md: the status that an error code has. */
-unsigned hm_http_answer_status(int err);
-
 /* json is released; NULL (no memory) gives a 500. */
 void hm_http_answer_json(struct hm_http_request *req, unsigned status, json_t *json);
 /* retry_after_s: 0 for none. */
