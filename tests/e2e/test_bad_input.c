@@ -17,7 +17,8 @@ static const char *with_changed(const char *code, size_t at)
     char text[512];
 
     (void)snprintf(text, sizeof text, "%s", code);
-    text[at] = text[at] == 'a' ? 'b' : 'a';
+    /* Codes are read out: 'a' and 'A' are one. */
+    text[at] = text[at] == 'A' || text[at] == 'a' ? 'b' : 'a';
     return json_string_value(e2e_keep(json_string(text)));
 }
 
