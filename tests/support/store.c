@@ -27,10 +27,11 @@ static void random_bytes(void *arg, uint8_t *out, size_t len)
     }
 }
 
-static void open_store(struct hm_test_node *node)
+int hm_test_node_start(struct hm_test_node *node)
 {
     struct hm_store_options options = {
         .path = node->path,
+        .vfs = node->vfs,
         .env = {.utc_ms = utc_ms, .random = random_bytes, .arg = node},
         .device = node->device,
         .public_key = node->public_key,
@@ -38,26 +39,32 @@ static void open_store(struct hm_test_node *node)
         .boot_id = {(uint8_t)node->starts},
         .version = "test"};
 
-    CHECK_OK(hm_store_open(&options, &node->store));
     node->starts++;
+    return hm_store_open(&options, &node->store);
 }
 
 void hm_test_node_open(struct hm_test_node *node, const char *name,
                        enum hm_node_role role)
 {
+    hm_test_node_open_on(node, name, role, NULL);
+}
+
+void hm_test_node_open_on(struct hm_test_node *node, const char *name,
+                          enum hm_node_role role, const char *vfs)
+{
     uint8_t seed[HM_CONTENT_HASH_BYTES];
     int written;
 
-    *node = (struct hm_test_node){.now_ms = HM_TEST_START_MS};
+    *node = (struct hm_test_node){.vfs = vfs, .now_ms = HM_TEST_START_MS};
     assert_true(sodium_init() >= 0);
-    written =
-        snprintf(node->path, sizeof node->path, "%s/%s.db", hm_test_folder(), name);
+    written = snprintf(node->path, sizeof node->path, "%s/%s.db",
+                       vfs == NULL ? hm_test_folder() : "", name);
     assert_true(written > 0 && (size_t)written < sizeof node->path);
     hm_hash_content(hm_bytes_str(name), seed);
     CHECK_OK(crypto_sign_seed_keypair(node->public_key, node->secret_key, seed));
     node->device = hm_hash_u64(hm_bytes_of(node->public_key, sizeof node->public_key));
     node->prng = node->device;
-    open_store(node);
+    CHECK_OK(hm_test_node_start(node));
     if (role != HM_NODE_NEW) {
         CHECK_OK(hm_store_begin(node->store));
         CHECK_OK(
@@ -70,7 +77,7 @@ void hm_test_node_restart(struct hm_test_node *node)
 {
     hm_store_close(node->store);
     node->store = NULL;
-    open_store(node);
+    CHECK_OK(hm_test_node_start(node));
 }
 
 void hm_test_node_close(struct hm_test_node *node)

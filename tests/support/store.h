@@ -11,7 +11,8 @@
 struct hm_test_node {
     struct hm_store *store;
     char path[512];
-    int64_t now_ms; /* what the store takes for the time */
+    const char *vfs; /* NULL: the real disk */
+    int64_t now_ms;  /* what the store takes for the time */
     uint64_t prng;
     unsigned starts; /* part of the boot id */
     uint8_t public_key[HM_PUBLIC_KEY_BYTES];
@@ -28,6 +29,13 @@ struct hm_test_node {
  * it. */
 void hm_test_node_open(struct hm_test_node *node, const char *name,
                        enum hm_node_role role);
+/* The same with <name>.db on a simulated disk (tests/support/simdisk.h); vfs must
+ * outlive the node. */
+void hm_test_node_open_on(struct hm_test_node *node, const char *name,
+                          enum hm_node_role role, const char *vfs);
+/* Open the store of a node that is closed, as a new start of the daemon; what
+ * hm_store_open() returns. */
+int hm_test_node_start(struct hm_test_node *node) HM_MUST_USE;
 /* Close and open again, as a restart of the daemon does; clock and randomness go on. */
 void hm_test_node_restart(struct hm_test_node *node);
 void hm_test_node_close(struct hm_test_node *node);

@@ -133,12 +133,16 @@ static void open_forms(struct hm_village_node *n)
 }
 
 /* A test may open one village after the other. */
-static void open_fresh(struct hm_test_node *node, const char *name,
-                       enum hm_node_role role)
+static void open_fresh(struct hm_village *v, struct hm_test_node *node,
+                       const char *name, enum hm_node_role role)
 {
     static const char *const ends[] = {".db", ".db-wal", ".db-shm"};
     char path[600];
 
+    if (v->disk_of != NULL) {
+        hm_test_node_open_on(node, name, role, v->disk_of(v->disk_arg, name));
+        return;
+    }
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         (void)snprintf(path, sizeof path, "%s/%s%s", hm_test_folder(), name, ends[i]);
         (void)remove(path); /* it need not be there */
@@ -148,11 +152,16 @@ static void open_fresh(struct hm_test_node *node, const char *name,
 
 void hm_village_open(struct hm_village *v)
 {
+    hm_village_open_on(v, NULL, NULL);
+}
+
+void hm_village_open_on(struct hm_village *v, hm_village_disk_fn disk_of, void *arg)
+{
     struct hm_device device = {.name = "centre", .role = HM_DEVICE_HUB, .active = true};
     struct hm_store *s;
 
-    *v = (struct hm_village){0};
-    open_fresh(&v->centre.node, "centre", HM_NODE_CENTRE);
+    *v = (struct hm_village){.disk_of = disk_of, .disk_arg = arg};
+    open_fresh(v, &v->centre.node, "centre", HM_NODE_CENTRE);
     s = v->centre.node.store;
     memcpy(device.public_key, v->centre.node.public_key, sizeof device.public_key);
     CHECK_OK(hm_store_begin(s));
@@ -179,7 +188,7 @@ struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
     struct hm_device device = {
         .name = name, .role = HM_DEVICE_ENUMERATOR, .active = true, .scopes = scopes};
 
-    open_fresh(&n->node, name, HM_NODE_NEW);
+    open_fresh(v, &n->node, name, HM_NODE_NEW);
     n->node.now_ms = v->centre.node.now_ms;
     memcpy(device.public_key, n->node.public_key, sizeof device.public_key);
     for (unsigned i = 0; i < HM_VILLAGE_HAMLETS; i++) {

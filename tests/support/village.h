@@ -20,7 +20,12 @@ struct hm_village_node {
     struct hm_forms *forms;
 };
 
+/* The simulated disk for a node's store: name of a VFS, NULL for the real disk. */
+typedef const char *(*hm_village_disk_fn)(void *arg, const char *node);
+
 struct hm_village {
+    hm_village_disk_fn disk_of; /* NULL: the real disk for all */
+    void *disk_arg;
     struct hm_village_node centre;
     struct hm_village_node laptops[HM_VILLAGE_LAPTOPS_MAX];
     size_t laptop_count;
@@ -34,6 +39,8 @@ struct hm_village {
 
 /* A centre with units, roles and the form. */
 void hm_village_open(struct hm_village *v);
+/* The same, every node's store where disk_of says. */
+void hm_village_open_on(struct hm_village *v, hm_village_disk_fn disk_of, void *arg);
 /* One more laptop, enrolled for hamlets (a bit each, 1 << index). */
 struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
                                        unsigned hamlets);
