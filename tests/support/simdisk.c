@@ -416,6 +416,11 @@ void hm_simdisk_boot(struct hm_simdisk *disk)
     if (!disk->dark) {
         return;
     }
+    if (disk->cut.kills) {
+        disk->dark = false;
+        end_handles(disk);
+        return;
+    }
     how = decide(disk);
     disk->dark = false;
     disk->used_bytes = 0;

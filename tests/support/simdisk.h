@@ -67,6 +67,8 @@ struct hm_simdisk_cut {
     uint64_t seed;
     bool reads; /* count reads, too; else only what changes or syncs the disk: writes,
                    syncs, truncations, deletions, files made */
+    bool kills; /* kill -9 there, not the power: nothing is lost, and nothing is synced
+                   by it; pattern and seed mean nothing */
 };
 
 /* The power fails at an operation: it and every later one is an I/O error, until

@@ -14,16 +14,6 @@ void hm_test_register(struct hm_test *test)
     first = test;
 }
 
-const char *hm_test_fixture(const char *relative)
-{
-    static char path[1024];
-    const char *root = getenv("HM_FIXTURES");
-
-    (void)snprintf(path, sizeof path, "%s/%s", root == NULL ? "tests/fixtures" : root,
-                   relative);
-    return path;
-}
-
 static int remove_one(const char *path, const struct stat *info, int kind,
                       struct FTW *at)
 {

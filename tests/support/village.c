@@ -207,18 +207,24 @@ struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
     return n;
 }
 
-static void close_node(struct hm_village_node *n)
+void hm_village_close_node(struct hm_village_node *n)
 {
     hm_forms_close(n->forms);
     hm_test_node_close(&n->node);
 }
 
+void hm_village_open_node(struct hm_village_node *n)
+{
+    CHECK_OK(hm_test_node_start(&n->node));
+    open_forms(n);
+}
+
 void hm_village_close(struct hm_village *v)
 {
     for (size_t i = 0; i < v->laptop_count; i++) {
-        close_node(&v->laptops[i]);
+        hm_village_close_node(&v->laptops[i]);
     }
-    close_node(&v->centre);
+    hm_village_close_node(&v->centre);
 }
 
 void hm_village_restart(struct hm_village_node *n)

@@ -45,6 +45,9 @@ void hm_village_open_on(struct hm_village *v, hm_village_disk_fn disk_of, void *
 struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
                                        unsigned hamlets);
 void hm_village_close(struct hm_village *v);
+/* One node ends, and starts again. */
+void hm_village_close_node(struct hm_village_node *n);
+void hm_village_open_node(struct hm_village_node *n);
 /* As after kill -9 and a new start. */
 void hm_village_restart(struct hm_village_node *n);
 
