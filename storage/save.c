@@ -96,6 +96,9 @@ static int add_inherited(struct saving *saving, struct dots *set,
     if (err == HM_NOTFOUND || (err == HM_OK && !log.own)) {
         return HM_OK;
     }
+    if (err == HM_OK && replaced->n >= log.entries) {
+        return HM_OK; /* written after the image that this disk was set back to */
+    }
     if (err == HM_OK) {
         err = hm_log_receipt(saving->s, saving->parent, replaced->incarnation, &held,
                              &level);

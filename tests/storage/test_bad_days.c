@@ -6,6 +6,58 @@
 #include "tests/support/pen.h"
 #include "tests/support/simdisk.h"
 
+enum { DISKS_MAX = 4 };
+
+static struct hm_village v;
+static struct hm_simdisk *disks[DISKS_MAX];
+static size_t disk_count;
+
+/* A disk for each node, in the order in which they are opened: 0 is the centre's. */
+static const char *disk_of(void *arg, const char *node)
+{
+    (void)arg;
+    assert_true(disk_count < DISKS_MAX);
+    disks[disk_count] = hm_simdisk_create(node, disk_count);
+    disk_count++;
+    return node;
+}
+
+static void end(void)
+{
+    hm_village_close(&v);
+    for (size_t i = 0; i < disk_count; i++) {
+        hm_simdisk_destroy(disks[i]);
+    }
+}
+
+/* A laptop that was set back to an older image hears from its parent what it wrote
+ * since. Writing over such a value works: its log does not have that entry any more. */
+HM_TEST(what_came_back_can_be_written_over)
+{
+    struct hm_village_node *a;
+    struct hm_save_result h;
+    struct hm_simdisk *image;
+
+    hm_village_open_on(&v, disk_of, NULL);
+    a = hm_village_add(&v, "a", 1);
+    h = hm_village_new(&v, a, 0, "Lan", 0);
+    (void)hm_village_sync(&v, a);
+    image = hm_simdisk_copy(disks[1], NULL);
+    (void)hm_village_put(&v, a, &h.household, v.phone, "1");
+    (void)hm_village_sync(&v, a);
+    hm_village_close_node(a);
+    hm_simdisk_restore(disks[1], image);
+    hm_village_open_node(a);
+    (void)hm_village_sync(&v, a);
+    assert_string_equal(hm_village_shows(&v, a, &h.household, v.phone), "1");
+    (void)hm_village_put(&v, a, &h.household, v.phone, "2");
+    (void)hm_village_sync(&v, a);
+    assert_string_equal(hm_village_shows(&v, &v.centre, &h.household, v.phone), "2");
+    hm_village_check_equal(&v);
+    hm_simdisk_destroy(image);
+    end();
+}
+
 static struct hm_simdisk *node_disk;
 static struct hm_test_node node;
 
