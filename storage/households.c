@@ -69,17 +69,15 @@ int hm_households_load(struct hm_store *s, const struct hm_household_id *id,
         return err;
     }
     err = hm_stmt_step(stmt, &row);
-    if (err == HM_OK && row) {
-        err = hm_household_decode(hm_stmt_bytes(stmt, 0), arena, out);
+    if (err != HM_OK) {
+        return err; /* nothing was read, so nothing is known to be damaged */
     }
+    err = row ? hm_household_decode(hm_stmt_bytes(stmt, 0), arena, out) : HM_CORRUPT;
     hm_stmt_reset(stmt);
-    if (err == HM_NOMEM) {
+    if (err == HM_OK || err == HM_NOMEM) {
         return err;
     }
-    if (err != HM_OK || !row) {
-        return hm_store_fail(s, HM_CORRUPT, "a household's stored state is damaged");
-    }
-    return HM_OK;
+    return hm_store_fail(s, HM_CORRUPT, "a household's stored state is damaged");
 }
 
 int hm_households_load_or_new(struct hm_store *s, const struct hm_household_id *id,

@@ -58,6 +58,43 @@ HM_TEST(what_came_back_can_be_written_over)
     end();
 }
 
+/* The disk can't be read for a moment: that says nothing about what is on it. */
+HM_TEST(a_read_that_fails_is_no_damage)
+{
+    const struct hm_simdisk_fault fault = {.classes = HM_SIMDISK_READ,
+                                           .at = 1,
+                                           .lasting = true,
+                                           .failure = HM_SIMDISK_EIO};
+    struct hm_save_result h;
+    struct hm_household loaded;
+    struct hm_arena arena;
+    unsigned failed = 0;
+    int err = HM_IO;
+
+    hm_village_open_on(&v, disk_of, NULL);
+    h = hm_village_new(&v, &v.centre, 0, "Lan", 0);
+    /* Each time one read later, until all that the load needs are through. */
+    for (unsigned i = 1; i < 100; i++) {
+        struct hm_simdisk_fault later = fault;
+
+        later.at = i;
+        hm_village_restart(&v.centre); /* nothing is in SQLite's cache */
+        hm_simdisk_fail(disks[0], &later);
+        hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
+        err = hm_households_load(v.centre.node.store, &h.household, &arena, &loaded);
+        hm_arena_deinit(&arena);
+        hm_simdisk_heal(disks[0]);
+        if (err == HM_OK) {
+            break;
+        }
+        assert_int_equal(err, HM_IO);
+        failed++;
+    }
+    assert_int_equal(err, HM_OK);
+    assert_true(failed > 0);
+    end();
+}
+
 static struct hm_simdisk *node_disk;
 static struct hm_test_node node;
 
