@@ -25,7 +25,6 @@ enum {
 struct heard {
     uint32_t scope;
     struct hm_feed feed; /* its last FEED frame; packed is not kept */
-    bool needs;          /* the parent lacks states that this node has */
     bool compared;       /* a GIVE came to its end */
 };
 
@@ -314,18 +313,15 @@ static int take_feed(struct adopting *a, const struct hm_frame *frame)
 static int take_need(struct adopting *a, struct hm_bytes payload)
 {
     struct hm_hash_list need;
-    struct heard *heard;
+    uint64_t dropped = 0;
     int err = hm_hash_list_read(payload, &need);
 
-    if (err != HM_OK) {
-        return err;
+    /* States go down only: of households the own logs are offered (repair()). */
+    if (err == HM_OK && need.scope == 0) {
+        err = hm_scope0_drop_needless(a->s, hm_store_device(a->s), need.prefixes,
+                                      &dropped);
     }
-    heard = find_heard(a, need.scope);
-    if (heard == NULL) {
-        return HM_NOMEM;
-    }
-    heard->needs = need.prefixes.len > 0;
-    return HM_OK;
+    return err;
 }
 
 static int own_digest(struct adopting *a, uint32_t scope, struct hm_hash *out)

@@ -8,6 +8,7 @@
 enum { STOP = 1 /* ends a walk early: no error code is positive */ };
 
 struct walk {
+    struct hm_store *s; /* drop_listed only */
     hm_items_filter_fn filter;
     void *arg;
     struct hm_buf *buf;
@@ -115,20 +116,21 @@ static int compare_prefixes(const void *a, const void *b)
     return memcmp(a, b, HM_HASH_PREFIX_BYTES);
 }
 
+/* Whether the walk's prefixes name the item. */
+static bool is_listed(const struct walk *walk, const struct hm_stored_item *stored)
+{
+    return walk->prefixes.len > 0 &&
+           bsearch(stored->hash.bytes, walk->prefixes.data,
+                   walk->prefixes.len / HM_HASH_PREFIX_BYTES, HM_HASH_PREFIX_BYTES,
+                   compare_prefixes) != NULL;
+}
+
 static int append_differing(void *arg, const struct hm_stored_item *stored)
 {
     struct walk *walk = arg;
 
-    if (!passes(walk, stored)) {
-        return HM_OK;
-    }
-    if (walk->prefixes.len > 0 &&
-        bsearch(stored->hash.bytes, walk->prefixes.data,
-                walk->prefixes.len / HM_HASH_PREFIX_BYTES, HM_HASH_PREFIX_BYTES,
-                compare_prefixes) != NULL) {
-        return HM_OK;
-    }
-    return append(walk, stored);
+    return passes(walk, stored) && !is_listed(walk, stored) ? append(walk, stored)
+                                                            : HM_OK;
 }
 
 int hm_items_differing(struct hm_store *s, struct hm_bytes prefixes, size_t bytes_max,
@@ -195,6 +197,30 @@ int hm_items_position(struct hm_store *s, uint64_t *out_position, uint64_t *out_
     if (err == HM_OK) {
         *out_position = state.position;
         *out_salt = state.salt;
+    }
+    return err;
+}
+
+static int drop_listed(void *arg, const struct hm_stored_item *stored)
+{
+    struct walk *walk = arg;
+    int err = HM_OK;
+
+    if (is_listed(walk, stored) && passes(walk, stored)) {
+        err = hm_items_drop(walk->s, stored->item.kind, stored->item.id);
+        walk->count++;
+    }
+    return err;
+}
+
+int hm_items_drop_listed(struct hm_store *s, struct hm_bytes prefixes,
+                         hm_items_filter_fn may_go, void *arg, uint64_t *out_dropped)
+{
+    struct walk walk = {.s = s, .filter = may_go, .arg = arg, .prefixes = prefixes};
+    int err = hm_items_walk(s, 0, drop_listed, &walk);
+
+    if (err == HM_OK) {
+        *out_dropped = walk.count;
     }
     return err;
 }

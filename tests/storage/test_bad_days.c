@@ -167,3 +167,31 @@ HM_TEST(what_is_found_after_a_kill_stays)
     }
     assert_true(found > 0);
 }
+
+/* A laptop that is assigned other hamlets is nobody's neighbour any more: those who
+ * were shown it are told to forget it, or their digest differs for ever. */
+HM_TEST(a_neighbour_that_left_is_forgotten)
+{
+    struct hm_village_node *a;
+    struct hm_village_node *b;
+    struct hm_device device;
+    struct hm_arena arena;
+
+    hm_village_open(&v);
+    a = hm_village_add(&v, "a", 1);
+    b = hm_village_add(&v, "b", 1);
+    (void)hm_village_sync(&v, a);
+    hm_arena_init(&arena, 1024 * 1024);
+    CHECK_OK(hm_devices_get(a->node.store, b->node.device, &arena, &device));
+    CHECK_OK(hm_store_begin(v.centre.node.store));
+    CHECK_OK(hm_store_end(
+        v.centre.node.store,
+        hm_devices_reassign(v.centre.node.store, b->node.device, &v.hamlets[1], 1)));
+    assert_true(hm_village_sync(&v, a).digest_equal);
+    assert_int_equal(hm_devices_get(a->node.store, b->node.device, &arena, &device),
+                     HM_NOTFOUND);
+    assert_true(hm_village_sync(&v, b).digest_equal);
+    CHECK_OK(hm_devices_get(b->node.store, b->node.device, &arena, &device));
+    hm_arena_deinit(&arena);
+    hm_village_close(&v);
+}
