@@ -113,8 +113,9 @@ int hm_household_row_dots(const struct hm_household *h, const struct hm_row *row
                           struct hm_dot **out_dots, size_t *out_count) HM_MUST_USE;
 
 /* The scopes in whose feed and digest the household stands: those that a sibling of its
- * scope cell names, or its home while no scope cell lives. Ascending, unique, in the
- * household's arena. Errors: HM_NOMEM. */
+ * scope cell names, or its home while no scope cell lives. None while all that is known
+ * of it are changes of others that were refused: where it lives is then a guess of
+ * theirs. Ascending, unique, in the household's arena. Errors: HM_NOMEM. */
 int hm_household_scopes(const struct hm_household *h, uint32_t **out_scopes,
                         size_t *out_count) HM_MUST_USE;
 

@@ -131,8 +131,8 @@ static int check_scope(struct check *c)
                    : hm_units_code_of(&c->a->tree, c->change->scope));
         return HM_OK;
     }
-    if (!c->found) {
-        return HM_OK;
+    if (!c->found || !c->h->home_known) {
+        return HM_OK; /* where it lives is a guess until its creating change comes */
     }
     err = hm_household_scopes(c->h, &scopes, &count);
     for (size_t i = 0; i < count && err == HM_OK; i++) {

@@ -195,3 +195,39 @@ HM_TEST(a_neighbour_that_left_is_forgotten)
     hm_arena_deinit(&arena);
     hm_village_close(&v);
 }
+
+/* Somebody writes to a household that the parent has not seen yet, and is refused. That
+ * says nothing about where it lives: it stands in no feed, and its true author is
+ * welcome when he comes. */
+HM_TEST(a_refused_change_gives_no_home)
+{
+    struct hm_village_node *a;
+    struct hm_village_node *b;
+    struct hm_village_node *c;
+    struct hm_save_result h;
+    struct hm_build evil;
+    struct hm_pen pen;
+
+    hm_village_open(&v);
+    a = hm_village_add(&v, "a", 1);
+    b = hm_village_add(&v, "b", 4);
+    c = hm_village_add(&v, "c", 2);
+    h = hm_village_new(&v, a, 0, "Lan", 0);
+    hm_pen_open(&pen, &v, b, 0xbad);
+    /* b does not hold the second hamlet; c does. */
+    hm_build_begin(&evil, &pen.arena, hm_pen_next(&pen), h.household, v.hamlets[1]);
+    hm_build_row(&evil, (struct hm_row_key){.form = v.form});
+    hm_build_text(&evil, v.phone, "66");
+    hm_pen_raw(&pen, hm_build_bytes(&evil));
+    assert_int_equal(hm_pen_take(&pen, hm_pen_seal(&pen, 0, 2)), 2);
+    assert_int_equal(hm_village_quarantined(&v.centre), 1);
+    (void)hm_village_sync(&v, c);
+    assert_int_equal(hm_village_households(c), 0);
+    (void)hm_village_put(&v, a, &h.household, v.note, "good");
+    assert_int_equal(hm_village_sync(&v, a).notices, 0);
+    assert_string_equal(hm_village_shows(&v, &v.centre, &h.household, v.note), "good");
+    assert_string_equal(hm_village_shows(&v, &v.centre, &h.household, v.phone), "");
+    hm_village_check_equal(&v);
+    hm_pen_close(&pen);
+    hm_village_close(&v);
+}
