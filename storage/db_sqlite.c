@@ -206,6 +206,20 @@ static int configure_journal(struct hm_db *db, bool read_only)
     return HM_OK;
 }
 
+/* Without waiting: a writer that lives has done it. */
+static int settle_wal(struct hm_db *db, int busy_timeout_ms)
+{
+    int err = hm_db_sqlite_err(db, sqlite3_busy_timeout(db->sqlite, 0));
+
+    if (err == HM_OK) {
+        err = hm_db_sqlite_rewrite_wal(db);
+    }
+    if (err == HM_OK) {
+        err = hm_db_sqlite_err(db, sqlite3_busy_timeout(db->sqlite, busy_timeout_ms));
+    }
+    return err;
+}
+
 static int configure(struct hm_db *db, const struct hm_db_options *options)
 {
     static const char pragmas[] =
@@ -227,6 +241,9 @@ static int configure(struct hm_db *db, const struct hm_db_options *options)
     }
     if (err == HM_OK) {
         err = configure_journal(db, options->read_only);
+    }
+    if (err == HM_OK && !options->read_only) {
+        err = settle_wal(db, options->busy_timeout_ms);
     }
     return err;
 }

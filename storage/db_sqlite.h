@@ -34,6 +34,15 @@ int hm_db_sqlite_fail(struct hm_db *db, int err, const char *text);
  * inside a snapshot, else HM_OK. */
 HM_MUST_USE int hm_db_sqlite_allow(struct hm_db *db, sqlite3_stmt *sql);
 
+/* Write the WAL once more, as it is, and sync it; nothing happens when it is empty or
+ * another connection writes. After a failed sync the system shows frames that it never
+ * wrote and takes for written: a process that starts again would build on them, and a
+ * power cut would take what it then answers along. Written again they are known to be
+ * on disk, or this fails.
+ *
+ * Errors: HM_NOSPACE, HM_IO, HM_NOMEM: do not write to this store. */
+HM_MUST_USE int hm_db_sqlite_rewrite_wal(struct hm_db *db);
+
 /* Releases the cached statements. */
 void hm_db_sqlite_forget(struct hm_db *db);
 
