@@ -269,6 +269,9 @@ int hm_db_open(const struct hm_db_options *options, struct hm_db **out_db)
     err = hm_db_sqlite_err(db,
                            sqlite3_open_v2(options->path, &db->sqlite, flags, db->vfs));
     if (err == HM_OK) {
+        err = hm_db_sqlite_err(db, hm_db_sqlite_sum(db->sqlite, &db->sums));
+    }
+    if (err == HM_OK) {
         err = configure(db, options);
     }
     if (err != HM_OK) {

@@ -8,12 +8,19 @@
 
 #include "storage/db.h"
 
-enum { HM_DB_SQLITE_BUCKETS = 256 };
+enum { HM_DB_SQLITE_BUCKETS = 256, HM_DB_SQLITE_SUM_BYTES = 8 };
 
 enum hm_db_transaction { HM_DB_IDLE, HM_DB_READING, HM_DB_WRITING };
 
+/* In place of the methods of a store's file. */
+struct hm_db_sqlite_sums {
+    sqlite3_io_methods methods; /* first: the file leads here */
+    const sqlite3_io_methods *real;
+};
+
 struct hm_db {
     sqlite3 *sqlite;
+    struct hm_db_sqlite_sums sums;
     char *vfs; /* NULL: the default one */
     enum hm_db_transaction transaction;
     int lost; /* HM_OK, or why SQLite gave up the open transaction */
@@ -33,6 +40,11 @@ int hm_db_sqlite_fail(struct hm_db *db, int err, const char *text);
 /* Whether sql may run now: the error of a lost transaction, HM_DENIED for a write
  * inside a snapshot, else HM_OK. */
 HM_MUST_USE int hm_db_sqlite_allow(struct hm_db *db, sqlite3_stmt *sql);
+
+/* Keep a sum in every page of the store's file from now on, and check it at each read:
+ * a damaged page is SQLITE_IOERR_DATA. Call it before sqlite, just opened, is used;
+ * sums must outlive sqlite. Returns an SQLite code. */
+HM_MUST_USE int hm_db_sqlite_sum(sqlite3 *sqlite, struct hm_db_sqlite_sums *sums);
 
 /* Write the WAL once more, as it is, and sync it; nothing happens when it is empty or
  * another connection writes. After a failed sync the system shows frames that it never

@@ -101,6 +101,7 @@ static int copy_pages(struct hm_db *db, sqlite3 *to, hm_db_progress_fn progress,
 static int copy_to(struct hm_db *db, const char *path, hm_db_progress_fn progress,
                    void *arg)
 {
+    struct hm_db_sqlite_sums sums;
     sqlite3 *to = NULL;
     int err = make_empty(db, path);
     int rc;
@@ -111,6 +112,9 @@ static int copy_to(struct hm_db *db, const char *path, hm_db_progress_fn progres
     rc = sqlite3_open_v2(
         path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
         db->vfs);
+    if (rc == SQLITE_OK) {
+        rc = hm_db_sqlite_sum(to, &sums);
+    }
     if (rc == SQLITE_OK) {
         /* No journal: a copy that was cut is thrown away. */
         rc = sqlite3_exec(to, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL",

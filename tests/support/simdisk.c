@@ -513,6 +513,15 @@ bool hm_simdisk_peek(const struct hm_simdisk *disk, const char *path, int64_t of
     return f != NULL;
 }
 
+void hm_simdisk_scribble(struct hm_simdisk *disk, const char *path, int64_t offset,
+                         const void *bytes, size_t len)
+{
+    struct hm_simdisk_file *f = lookup(disk, path);
+
+    HM_ASSERT(f != NULL && offset >= 0 && offset + (int64_t)len <= f->size);
+    hm_simdisk_file_scribble(f, offset, bytes, len);
+}
+
 void hm_simdisk_flip(struct hm_simdisk *disk, const char *path, int64_t bit)
 {
     struct hm_simdisk_file *f = lookup(disk, path);

@@ -153,6 +153,10 @@ int64_t hm_simdisk_size(const struct hm_simdisk *disk, const char *path);
 /* Copy bytes of a file; zeros beyond its end. False when there is none. */
 bool hm_simdisk_peek(const struct hm_simdisk *disk, const char *path, int64_t offset,
                      void *out, size_t len);
+/* Rot: other bytes within a file, behind the back of the system. The file must be
+ * there. */
+void hm_simdisk_scribble(struct hm_simdisk *disk, const char *path, int64_t offset,
+                         const void *bytes, size_t len);
 /* Rot: change a bit, behind the back of the system. The file must be there. */
 void hm_simdisk_flip(struct hm_simdisk *disk, const char *path, int64_t bit);
 

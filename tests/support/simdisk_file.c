@@ -459,6 +459,12 @@ void hm_simdisk_file_survive(struct hm_simdisk_file *f,
     f->shm = NULL;
 }
 
+void hm_simdisk_file_scribble(struct hm_simdisk_file *f, int64_t offset,
+                              const void *bytes, size_t len)
+{
+    put(f, offset, bytes, len);
+}
+
 void hm_simdisk_file_flip(struct hm_simdisk_file *f, int64_t bit)
 {
     HM_ASSERT(bit >= 0 && bit / 8 < f->size);

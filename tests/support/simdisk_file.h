@@ -93,6 +93,8 @@ void hm_simdisk_file_drop(struct hm_simdisk_file *f);
 /* The power is back: keep what survived. */
 void hm_simdisk_file_survive(struct hm_simdisk_file *f,
                              const struct hm_simdisk_survival *how);
+void hm_simdisk_file_scribble(struct hm_simdisk_file *f, int64_t offset,
+                              const void *bytes, size_t len);
 void hm_simdisk_file_flip(struct hm_simdisk_file *f, int64_t bit);
 
 #endif
