@@ -66,19 +66,6 @@ struct hm_db_options {
  *   HM_IO        the file cannot be opened, or the VFS refuses WAL or FULL */
 HM_MUST_USE int hm_db_open(const struct hm_db_options *options, struct hm_db **out_db);
 
-/* Call before the one writer of a store is opened, while nobody else writes to it: path
- * and vfs as in hm_db_options. Nothing happens for a store that is not there, or that
- * was closed in order.
- *
- * A process that was killed between the writes and the sync of a commit, or whose sync
- * failed, leaves a WAL that the system shows but the disk may never get: after a failed
- * sync Linux takes the pages for written. The next process would find that commit,
- * build on it, and lose both at the next power cut. So the WAL is written over itself
- * and synced before anything is read from it.
- *
- * Errors: HM_IO, HM_NOSPACE, HM_NOMEM; HM_INVALID (no such VFS). */
-HM_MUST_USE int hm_db_settle(const char *path, const char *vfs);
-
 /* Rolls back what is open and releases the cached statements. Every statement of
  * hm_db_prepare() must be closed before. NULL is allowed. */
 void hm_db_close(struct hm_db *db);

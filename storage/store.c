@@ -30,11 +30,8 @@ static int prepare(struct hm_store *s, const struct hm_store_options *options)
                                .read_only = options->read_only,
                                .vfs = options->vfs,
                                .busy_timeout_ms = BUSY_TIMEOUT_MS};
-    int err = options->read_only ? HM_OK : hm_db_settle(options->path, options->vfs);
+    int err = hm_db_open(&db, &s->db);
 
-    if (err == HM_OK) {
-        err = hm_db_open(&db, &s->db);
-    }
     if (err == HM_OK && !options->read_only) {
         err = hm_migrate_run(s->db, hm_tables_migrations, hm_tables_migration_count,
                              s->env.utc_ms(s->env.arg));
