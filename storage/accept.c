@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "storage/buggify.h"
 #include "storage/households.h"
 #include "storage/log.h"
 
@@ -362,6 +363,9 @@ static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
     struct hm_arena arena;
     int err = check_place(a, segment, log);
 
+    if (err == HM_OK && hm_buggify(HM_BUGGIFY_SEGMENT_WAITS)) {
+        return HM_AGAIN;
+    }
     if (err != HM_OK) {
         return err;
     }

@@ -1,5 +1,6 @@
 #include "storage/answer.h"
 
+#include "storage/buggify.h"
 #include "storage/feeds.h"
 #include "storage/households.h"
 #include "storage/items.h"
@@ -75,7 +76,7 @@ static size_t bytes_left(const struct hm_answer *a)
 /* How many bytes of states may still go in. 0: none, ask again. */
 static size_t states_left(const struct hm_answer *a)
 {
-    size_t left = bytes_left(a);
+    size_t left = hm_buggify(HM_BUGGIFY_ONE_STATE) ? 0 : bytes_left(a);
 
     if (left == 0 && !a->wrote_states) {
         left = 1; /* something always gets through */
@@ -206,7 +207,8 @@ static int resolve_cursor(struct hm_answer *a, const struct hm_cursor *cursor,
     int err;
 
     *out_after = is_zero(&cursor->digest) ? 0 : end;
-    if (cursor->timeline != a->timeline || cursor->position > end) {
+    if (cursor->timeline != a->timeline || cursor->position > end ||
+        hm_buggify(HM_BUGGIFY_CURSOR_UNKNOWN)) {
         return HM_OK;
     }
     err = hm_feeds_salt(a->s, cursor->scope, cursor->position, &salt);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/buggify.h"
+
 /* A full disk shows as SQLITE_FULL only for plain writes: growing the shared index of
  * the WAL, making a file or running into a quota is an I/O error with this errno. After
  * a failed sync nothing is known, so that stays an I/O error. */
@@ -409,6 +411,11 @@ int hm_db_commit(struct hm_db *db)
     }
     db->transaction = HM_DB_IDLE;
     db->savepoints = 0;
+    if (hm_buggify(HM_BUGGIFY_CHECKPOINT)) {
+        /* The commit stands, whatever becomes of this. */
+        (void)sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE,
+                                        NULL, NULL);
+    }
     return HM_OK;
 }
 

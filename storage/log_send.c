@@ -1,4 +1,5 @@
 /* The part of the log that leads outward: sealing and receipts. */
+#include "storage/buggify.h"
 #include "storage/log.h"
 
 struct pending {
@@ -161,6 +162,9 @@ static int seal_log(void *arg, const struct hm_log *found)
         if (sealing->bytes_left == 0) {
             sealing->more = true;
             break;
+        }
+        if (hm_buggify(HM_BUGGIFY_ONE_ENTRY)) {
+            bytes_max = 1;
         }
         hm_arena_init(&arena, 4 * HM_SEGMENT_BODY_BYTES_MAX);
         err = load_pending(sealing->s, &log, bytes_max, !sealing->sealed, &arena,

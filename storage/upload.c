@@ -2,6 +2,7 @@
 
 #include "protocol/message.h"
 #include "storage/blobs.h"
+#include "storage/buggify.h"
 #include "storage/cursors.h"
 #include "storage/devices.h"
 #include "storage/feeds.h"
@@ -360,7 +361,11 @@ int hm_upload_build(struct hm_store *s, size_t chunk_bytes, struct hm_buf *buf,
         return err;
     }
     hm_arena_init(&arena, ARENA_BYTES_MAX);
-    err = hm_store_end(s, build(&u, u.bytes_max));
+    if (hm_buggify(HM_BUGGIFY_ONE_SEGMENT)) {
+        u.bytes_max = 1;
+    }
+    err = hm_store_end(
+        s, build(&u, chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : chunk_bytes));
     hm_arena_deinit(&arena);
     if (err == HM_OK) {
         *out = u.out;
