@@ -1,0 +1,692 @@
+/* The oracles that look at stores. What each promises is in docs/proof.md. */
+#include <string.h>
+
+#include "storage/cursors.h"
+#include "storage/feeds.h"
+#include "storage/log.h"
+#include "storage/quarantine.h"
+#include "tests/sim/sim.h"
+
+enum { ARENA_BYTES = 64 * 1024 * 1024 };
+
+static const char *dot_text(const struct hm_dot *dot)
+{
+    static char texts[4][HM_ID_TEXT_MAX];
+    static unsigned next;
+    char *text = texts[next++ % 4];
+
+    hm_dot_to_text(dot, text);
+    return text;
+}
+
+/* Runs a check inside a snapshot of a node. An error of the store is a finding: nothing
+ * fails any more when checks run. */
+static void look(struct sim_node *n, int (*check)(struct sim_node *n))
+{
+    int err = hm_store_begin_read(n->store);
+
+    if (err == HM_OK) {
+        err = hm_store_end(n->store, check(n));
+    }
+    if (err != HM_OK) {
+        (void)sim_node_survives(n, err, "check");
+    }
+}
+
+/* -- While a season runs ---------------------------------------------------------- */
+
+static int check_cursors(struct sim_node *n)
+{
+    int err = HM_OK;
+
+    for (unsigned i = 0; i <= SIM_HAMLETS && err == HM_OK; i++) {
+        uint32_t scope = i == SIM_HAMLETS ? 0 : n->sim->hamlets[i];
+        struct sim_cursor *before = &n->cursors[i];
+        struct hm_cursor_at at = {0};
+
+        err = hm_cursors_get(n->store, n->sim->nodes[n->parent].device, scope, &at);
+        if (err == HM_OK && at.timeline == before->timeline &&
+            at.position < before->position && !n->sim->copied_back) {
+            sim_find(n->sim, SIM_ORACLE_CURSOR,
+                     "%s: the cursor of scope %u went from %llu to %llu", n->name,
+                     scope, (unsigned long long)before->position,
+                     (unsigned long long)at.position);
+        }
+        before->timeline = at.timeline;
+        before->position = at.position;
+        if (n->sim->calm && at.repair != HM_REPAIR_NONE) {
+            sim_find(n->sim, SIM_ORACLE_REPAIR,
+                     "%s: the digest of scope %u differs, and nothing has happened",
+                     n->name, scope);
+        }
+    }
+    return err;
+}
+
+/* What is on its way stays on the screen, whatever the parent says. */
+static int check_unsent(struct sim_node *n)
+{
+    const struct sim_model *model = &n->sim->model;
+    int err = HM_OK;
+
+    for (size_t i = 0; i < model->change_count && err == HM_OK; i++) {
+        const struct sim_change *change = &model->changes[i];
+        struct hm_household h;
+        struct hm_arena arena;
+        uint64_t receipted = 0;
+        unsigned level;
+
+        if (change->node != n->index || !change->answered ||
+            change->dot.n >= sim_fact(&n->own, change->dot.incarnation)) {
+            continue;
+        }
+        err = hm_log_receipt(n->store, n->sim->nodes[n->parent].device,
+                             change->dot.incarnation, &receipted, &level);
+        if (err != HM_OK || change->dot.n < receipted) {
+            continue;
+        }
+        hm_arena_init(&arena, ARENA_BYTES);
+        err = hm_households_load(n->store, &model->families[change->household].id,
+                                 &arena, &h);
+        if (err == HM_NOTFOUND ||
+            (err == HM_OK &&
+             hm_household_seen(&h, change->dot.incarnation) < change->dot.n)) {
+            sim_find(n->sim, SIM_ORACLE_UNSENT,
+                     "%s: change %s is unsent, and its own state has forgotten it",
+                     n->name, dot_text(&change->dot));
+            err = HM_OK;
+        }
+        hm_arena_deinit(&arena);
+    }
+    return err;
+}
+
+static int check_adopted(struct sim_node *n)
+{
+    int err = check_cursors(n);
+
+    return err == HM_OK ? check_unsent(n) : err;
+}
+
+void sim_check_adopted(struct sim_node *n)
+{
+    look(n, check_adopted);
+}
+
+/* Whether a change whose commit was cut came to the disk. */
+static int settle_unanswered(struct sim_node *n)
+{
+    struct sim_model *model = &n->sim->model;
+    int err = HM_OK;
+
+    for (size_t i = model->change_count; i-- > 0 && err == HM_OK;) {
+        struct sim_change *change = &model->changes[i];
+        struct hm_log log = {0};
+
+        if (change->node != n->index || change->answered || change->gone) {
+            continue;
+        }
+        err = hm_log_get(n->store, change->dot.incarnation, &log);
+        err = err == HM_NOTFOUND ? HM_OK : err;
+        if (log.entries > change->dot.n) {
+            change->answered = true;
+            sim_fact_raise(&n->own, change->dot.incarnation, change->dot.n + 1);
+        } else {
+            change->gone = true;
+        }
+    }
+    return err;
+}
+
+static int check_facts(struct sim_node *n, const struct sim_log_facts *facts,
+                       const char *what)
+{
+    int err = HM_OK;
+
+    for (size_t i = 0; i < facts->count && err == HM_OK; i++) {
+        const struct sim_log_fact *fact = &facts->facts[i];
+        struct hm_log log = {0};
+
+        err = hm_log_get(n->store, fact->incarnation, &log);
+        err = err == HM_NOTFOUND ? HM_OK : err;
+        if (err == HM_OK && log.entries < fact->entries) {
+            sim_find(n->sim, SIM_ORACLE_DURABLE,
+                     "%s: %s %llu entries of log %016llx, its disk has %llu", n->name,
+                     what, (unsigned long long)fact->entries,
+                     (unsigned long long)fact->incarnation,
+                     (unsigned long long)log.entries);
+        }
+    }
+    return err;
+}
+
+static int check_promises(struct sim_node *n)
+{
+    int err = settle_unanswered(n);
+
+    if (err == HM_OK) {
+        err = check_facts(n, &n->own, "it answered");
+    }
+    return err == HM_OK ? check_facts(n, &n->receipts, "it receipted") : err;
+}
+
+void sim_check_promises(struct sim_node *n)
+{
+    look(n, check_promises);
+}
+
+/* -- Quiet ------------------------------------------------------------------------ */
+
+static bool takes_part(const struct sim_node *n)
+{
+    return n->index != 0 && !n->destroyed && !n->revoked;
+}
+
+struct comparing {
+    struct sim_node *n;
+    bool equal;
+};
+
+static int compare_scopes(struct sim_node *n, bool *out_equal)
+{
+    struct hm_store *centre = n->sim->nodes[0].store;
+    struct hm_unsent unsent;
+    struct hm_arena arena;
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+    int err;
+
+    *out_equal = false;
+    hm_arena_init(&arena, ARENA_BYTES);
+    err = hm_upload_scopes(n->store, &arena, &scopes, &count);
+    if (err == HM_OK) {
+        err = hm_log_unsent(n->store, n->sim->nodes[n->parent].device, &unsent);
+    }
+    *out_equal = err == HM_OK && unsent.changes == 0;
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        struct hm_feed_state here;
+        struct hm_feed_state there;
+
+        err = hm_feeds_get(n->store, scopes[i], &here);
+        if (err == HM_OK) {
+            err = hm_feeds_get(centre, scopes[i], &there);
+        }
+        *out_equal =
+            *out_equal && err == HM_OK && hm_hash_equal(&here.digest, &there.digest);
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+/* Both stores are read, so both hold a snapshot. */
+static bool is_done(struct sim_node *n)
+{
+    struct sim_node *centre = &n->sim->nodes[0];
+    bool equal = false;
+    int err = hm_store_begin_read(centre->store);
+
+    if (err == HM_OK) {
+        err = hm_store_begin_read(n->store);
+        if (err == HM_OK) {
+            err = hm_store_end(n->store, compare_scopes(n, &equal));
+        }
+        err = hm_store_end(centre->store, err);
+    }
+    return err == HM_OK && equal && n->digest_equal;
+}
+
+bool sim_check_quiet(struct sim *sim)
+{
+    if (!sim_node_runs(&sim->nodes[0])) {
+        return false;
+    }
+    for (unsigned i = 1; i < sim->node_count; i++) {
+        const struct sim_node *n = &sim->nodes[i];
+
+        if (takes_part(n) && (!sim_node_runs(n) || n->exchange != 0)) {
+            return false;
+        }
+    }
+    for (unsigned i = 1; i < sim->node_count; i++) {
+        if (takes_part(&sim->nodes[i]) && !is_done(&sim->nodes[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void sim_check_noise(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->node_count; i++) {
+        struct sim_node *n = &sim->nodes[i];
+
+        if (i == 0 ? !sim_node_runs(n) : takes_part(n) && !sim_node_runs(n)) {
+            sim_find(sim, SIM_ORACLE_LIVENESS, "%s does not run at the end", n->name);
+            return;
+        }
+    }
+    for (unsigned i = 1; i < sim->node_count; i++) {
+        struct sim_node *n = &sim->nodes[i];
+        struct hm_unsent unsent = {0};
+
+        if (!takes_part(n) || is_done(n)) {
+            continue;
+        }
+        if (hm_store_begin_read(n->store) == HM_OK) {
+            int err = hm_store_end(
+                n->store,
+                hm_log_unsent(n->store, sim->nodes[n->parent].device, &unsent));
+
+            SIM_MUST(err == HM_OK);
+        }
+        sim_find(sim, unsent.changes > 0 ? SIM_ORACLE_LIVENESS : SIM_ORACLE_DIGEST,
+                 "%s: three days after the faults: %llu changes unsent, state %s, the "
+                 "last exchange was %s",
+                 n->name, (unsigned long long)unsent.changes,
+                 hm_upsync_state_name(n->upsync.state),
+                 n->digest_equal ? "equal" : "not equal");
+        return;
+    }
+    sim_find(sim, SIM_ORACLE_LIVENESS, "an exchange does not end");
+}
+
+/* -- The end ---------------------------------------------------------------------- */
+
+/* What the centre made of a change. */
+static int include(struct sim_node *centre, struct sim_change *change)
+{
+    struct sim *sim = centre->sim;
+    const struct sim_node *author = &sim->nodes[change->node];
+    struct hm_bytes bytes = {0};
+    struct hm_arena arena;
+    int verdict = HM_OK;
+    int err;
+
+    if (change->gone) {
+        return HM_OK;
+    }
+    hm_arena_init(&arena, ARENA_BYTES);
+    err = hm_log_entry(centre->store, change->dot.incarnation, change->dot.n, &arena,
+                       &bytes, &verdict);
+    hm_arena_deinit(&arena);
+    if (err == HM_NOTFOUND) {
+        if (!change->excused && !author->revoked && !author->destroyed) {
+            sim_find(sim, SIM_ORACLE_LOST,
+                     "change %s of %s was answered and never reached the centre",
+                     dot_text(&change->dot), author->name);
+        }
+        return HM_OK;
+    }
+    change->included = err == HM_OK && verdict == HM_OK;
+    if (err == HM_OK && verdict != HM_OK && !author->excused) {
+        sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was refused: %s",
+                 dot_text(&change->dot), author->name, hm_err_name(verdict));
+    }
+    return err;
+}
+
+static const struct hm_sibling *find_sibling(const struct hm_household *h,
+                                             const struct sim_write *write,
+                                             const struct hm_dot *dot)
+{
+    const struct hm_cell *cell =
+        hm_row_cell(hm_household_row(h, &write->row), write->field);
+
+    for (size_t i = 0; cell != NULL && i < cell->sibling_count; i++) {
+        if (hm_dot_compare(&cell->siblings[i].dot, dot) == 0) {
+            return &cell->siblings[i];
+        }
+    }
+    return NULL;
+}
+
+static void check_writes(struct sim *sim, const struct sim_family *family,
+                         const struct hm_household *h)
+{
+    for (size_t i = 0; i < family->write_count; i++) {
+        const struct sim_write *write = &family->writes[i];
+        const struct sim_change *change = &sim->model.changes[write->change];
+        const struct hm_sibling *sibling;
+        enum sim_fate fate;
+
+        if (!change->included) {
+            continue;
+        }
+        sibling = h == NULL ? NULL : find_sibling(h, write, &change->dot);
+        fate = sim_model_fate(&sim->model, family, write);
+        if (fate == SIM_FATE_LIVE && sibling == NULL) {
+            sim_find(sim, SIM_ORACLE_LOST,
+                     "field %u of %s, written by %s of %s: nobody who saw it replaced "
+                     "it, and it is gone",
+                     write->field, dot_text((const struct hm_dot *)&family->id),
+                     dot_text(&change->dot), sim->nodes[change->node].name);
+        } else if (fate == SIM_FATE_DEAD && sibling != NULL) {
+            sim_find(sim, SIM_ORACLE_RISEN,
+                     "field %u of %s, written by %s: it was replaced, and lives",
+                     write->field, dot_text((const struct hm_dot *)&family->id),
+                     dot_text(&change->dot));
+        } else if (sibling != NULL && sim_model_value(sibling->value) != write->value) {
+            sim_find(sim, SIM_ORACLE_INVENTED,
+                     "field %u of %s has another value than %s wrote", write->field,
+                     dot_text((const struct hm_dot *)&family->id),
+                     dot_text(&change->dot));
+        }
+    }
+}
+
+static void check_invented(struct sim *sim, const struct sim_family *family,
+                           const struct hm_household *h)
+{
+    for (size_t i = 0; i < h->row_count; i++) {
+        const struct hm_row *row = &h->rows[i];
+
+        for (size_t j = 0; j < row->cell_count; j++) {
+            const struct hm_cell *cell = &row->cells[j];
+
+            for (size_t k = 0; k < cell->sibling_count; k++) {
+                if (sim_model_write_of(&sim->model, family, &row->key, cell->field,
+                                       &cell->siblings[k].dot) == NULL) {
+                    sim_find(sim, SIM_ORACLE_INVENTED,
+                             "field %u of %s holds a value of %s that nobody wrote",
+                             cell->field, dot_text((const struct hm_dot *)&family->id),
+                             dot_text(&cell->siblings[k].dot));
+                }
+            }
+        }
+    }
+}
+
+static int check_family(struct sim_node *centre, const struct sim_family *family)
+{
+    struct hm_household h;
+    struct hm_arena arena;
+    int err;
+
+    hm_arena_init(&arena, ARENA_BYTES);
+    err = hm_households_load(centre->store, &family->id, &arena, &h);
+    if (err == HM_OK) {
+        check_writes(centre->sim, family, &h);
+        check_invented(centre->sim, family, &h);
+    } else if (err == HM_NOTFOUND) {
+        check_writes(centre->sim, family, NULL);
+        err = HM_OK;
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+/* Apply one entry of the centre's log to a household. */
+static int fold_entry(struct sim_node *centre, const struct hm_dot *dot,
+                      struct hm_household *h)
+{
+    struct hm_bytes bytes = {0};
+    struct hm_change change;
+    struct hm_log log;
+    bool applied = false;
+    int verdict = HM_OK;
+    int err = hm_log_get(centre->store, dot->incarnation, &log);
+
+    if (err == HM_OK) {
+        err = hm_log_entry(centre->store, dot->incarnation, dot->n, h->arena, &bytes,
+                           &verdict);
+    }
+    if (err == HM_OK) {
+        err = hm_change_decode(bytes, dot, h->arena, &change);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    return verdict == HM_OK ? hm_household_apply(h, &change, dot, &log.author, &applied)
+                            : hm_household_refuse(h, &change, dot, &log.author);
+}
+
+/* A random order of dots that are sorted by author, which keeps each author's own. */
+static void shuffle(struct hm_rng *rng, struct hm_dot *dots, size_t count)
+{
+    for (size_t i = count; i > 1; i--) {
+        size_t j = hm_rng_below(rng, i);
+        struct hm_dot dot = dots[j];
+
+        dots[j] = dots[i - 1];
+        dots[i - 1] = dot;
+    }
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            if (dots[j].incarnation == dots[i].incarnation && dots[j].n < dots[i].n) {
+                struct hm_dot dot = dots[j];
+
+                dots[j] = dots[i];
+                dots[i] = dot;
+            }
+        }
+    }
+}
+
+static int check_fold(struct sim_node *centre, const struct hm_household_row *row)
+{
+    struct hm_rng rng = {row->id.a ^ row->id.n};
+    struct hm_dot *dots = NULL;
+    struct hm_household h;
+    struct hm_arena arena;
+    struct hm_buf bytes;
+    size_t count = 0;
+    int err;
+
+    hm_arena_init(&arena, ARENA_BYTES);
+    hm_buf_init(&bytes, 2 * HM_HOUSEHOLD_BYTES_MAX);
+    err = hm_log_history(centre->store, row->home, &row->id, &arena, &dots, &count);
+    hm_household_init(&h, &row->id, &arena);
+    if (err == HM_OK) {
+        shuffle(&rng, dots, count);
+    }
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = fold_entry(centre, &dots[i], &h);
+    }
+    if (err == HM_OK) {
+        hm_household_encode(&h, &bytes);
+        err = bytes.err;
+    }
+    if (err == HM_OK && !hm_bytes_equal(hm_buf_bytes(&bytes), row->state)) {
+        sim_find(centre->sim, SIM_ORACLE_FOLD,
+                 "the centre's state of %s is not the fold of its log",
+                 dot_text((const struct hm_dot *)&row->id));
+    }
+    hm_buf_deinit(&bytes);
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+struct folding {
+    struct sim_node *centre;
+    struct hm_household_row rows[256];
+    size_t count;
+    struct hm_arena *arena;
+};
+
+static int collect(void *arg, const struct hm_household_row *row)
+{
+    struct folding *f = arg;
+    struct hm_household_row *kept = &f->rows[f->count];
+
+    if (f->count == sizeof f->rows / sizeof f->rows[0]) {
+        return HM_OK;
+    }
+    *kept = *row;
+    f->count++;
+    return hm_arena_copy(f->arena, row->state, &kept->state);
+}
+
+static int check_folds(struct sim_node *centre)
+{
+    int err = HM_OK;
+
+    for (unsigned i = 0; i < SIM_HAMLETS && err == HM_OK; i++) {
+        struct folding f = {.centre = centre};
+        struct hm_arena arena;
+
+        hm_arena_init(&arena, ARENA_BYTES);
+        f.arena = &arena;
+        err =
+            hm_households_each(centre->store, centre->sim->hamlets[i], 0, collect, &f);
+        for (size_t j = 0; j < f.count && err == HM_OK; j++) {
+            err = check_fold(centre, &f.rows[j]);
+        }
+        hm_arena_deinit(&arena);
+    }
+    return err;
+}
+
+/* The digests that are kept are those of the states that are kept. */
+static int check_digests(struct sim_node *n)
+{
+    int err = HM_OK;
+
+    for (unsigned i = 0; i < SIM_HAMLETS && err == HM_OK; i++) {
+        struct hm_feed_state kept;
+        struct hm_hash computed;
+        uint64_t households = 0;
+
+        err = hm_feeds_get(n->store, n->sim->hamlets[i], &kept);
+        if (err == HM_OK) {
+            err = hm_households_recompute(n->store, n->sim->hamlets[i], &computed,
+                                          &households);
+        }
+        if (err == HM_OK && (!hm_hash_equal(&kept.digest, &computed) ||
+                             kept.households != households)) {
+            sim_find(n->sim, SIM_ORACLE_DIGEST,
+                     "%s: the digest of hamlet %u is not that of its states", n->name,
+                     i);
+        }
+    }
+    return err;
+}
+
+/* Every entry can be read, and leads to the chain's end. */
+static int check_log(void *arg, const struct hm_log *log)
+{
+    struct sim_node *n = arg;
+    struct hm_hash chain = HM_CHAIN_START;
+    int err = HM_OK;
+
+    for (uint64_t i = 0; i < log->entries && err == HM_OK; i++) {
+        struct hm_bytes bytes = {0};
+        struct hm_arena arena;
+        int verdict;
+
+        hm_arena_init(&arena, ARENA_BYTES);
+        err = hm_log_entry(n->store, log->author.incarnation, i, &arena, &bytes,
+                           &verdict);
+        if (err == HM_OK) {
+            chain = hm_chain_next(&chain, bytes);
+        }
+        hm_arena_deinit(&arena);
+    }
+    if (err == HM_NOTFOUND || err == HM_CORRUPT ||
+        (err == HM_OK && !hm_hash_equal(&chain, &log->chain))) {
+        sim_find(n->sim, SIM_ORACLE_UNSENT, "%s: log %016llx can't be read whole",
+                 n->name, (unsigned long long)log->author.incarnation);
+        return HM_OK;
+    }
+    return err;
+}
+
+static int check_logs(struct sim_node *n)
+{
+    return hm_log_each(n->store, check_log, n);
+}
+
+static int check_centre(struct sim_node *centre)
+{
+    struct sim *sim = centre->sim;
+    uint64_t quarantined = 0;
+    int err = HM_OK;
+
+    for (size_t i = 0; i < sim->model.change_count && err == HM_OK; i++) {
+        err = include(centre, &sim->model.changes[i]);
+    }
+    for (size_t i = 0; i < sim->model.family_count && err == HM_OK; i++) {
+        err = check_family(centre, &sim->model.families[i]);
+    }
+    if (err == HM_OK) {
+        err = check_folds(centre);
+    }
+    if (err == HM_OK) {
+        err = hm_quarantine_count(centre->store, &quarantined);
+    }
+    if (err == HM_OK && quarantined > 0 && !sim->was_hostile) {
+        sim_find(sim, SIM_ORACLE_QUARANTINE,
+                 "%llu in quarantine, and nobody did anything to deserve it",
+                 (unsigned long long)quarantined);
+    }
+    return err;
+}
+
+/* "At the centre" was said to a laptop: then it is there, whatever happened to the
+ * centre since. */
+static void check_receipts(struct sim *sim, struct sim_node *n)
+{
+    for (size_t i = 0; i < n->at_centre.count; i++) {
+        const struct sim_log_fact *fact = &n->at_centre.facts[i];
+        struct hm_log log = {0};
+        int err = hm_store_begin_read(sim->nodes[0].store);
+
+        if (err == HM_OK) {
+            err = hm_log_get(sim->nodes[0].store, fact->incarnation, &log);
+            err = hm_store_end(sim->nodes[0].store, err == HM_NOTFOUND ? HM_OK : err);
+        }
+        SIM_MUST(err == HM_OK);
+        if (log.entries < fact->entries) {
+            sim_find(
+                sim, SIM_ORACLE_RECEIPT,
+                "%s was told that %llu entries of %016llx are at the centre, which "
+                "has %llu",
+                n->name, (unsigned long long)fact->entries,
+                (unsigned long long)fact->incarnation, (unsigned long long)log.entries);
+        }
+    }
+}
+
+static void check_conflicts(struct sim_node *n)
+{
+    struct hm_households_count before = {0};
+    struct hm_households_count after = {0};
+    int err = hm_store_begin(n->store);
+
+    if (err == HM_OK) {
+        err = hm_households_count(n->store, &before);
+        if (err == HM_OK) {
+            err = hm_households_recount(n->store, hm_forms_policy_of, n->forms);
+        }
+        if (err == HM_OK) {
+            err = hm_households_count(n->store, &after);
+        }
+        err = hm_store_end(n->store, err);
+    }
+    if (err != HM_OK) {
+        (void)sim_node_survives(n, err, "count conflicts");
+    } else if (before.conflicts != after.conflicts ||
+               before.households != after.households) {
+        sim_find(n->sim, SIM_ORACLE_FOLD,
+                 "%s: %llu conflicts were counted, there are %llu", n->name,
+                 (unsigned long long)before.conflicts,
+                 (unsigned long long)after.conflicts);
+    }
+}
+
+void sim_check_end(struct sim *sim)
+{
+    look(&sim->nodes[0], check_centre);
+    for (unsigned i = 0; i < sim->node_count && sim->oracle == SIM_ORACLE_NONE; i++) {
+        struct sim_node *n = &sim->nodes[i];
+
+        if (n->destroyed) {
+            continue;
+        }
+        look(n, check_digests);
+        look(n, check_logs);
+        check_conflicts(n);
+        if (takes_part(n)) {
+            check_receipts(sim, n);
+        }
+    }
+}

@@ -1,0 +1,374 @@
+/* What a step of the plan does to the world. */
+#include <string.h>
+
+#include "storage/devices.h"
+#include "tests/sim/sim.h"
+
+enum { HOUR_MS = 60 * 60 * 1000, CUT_SOON = 60, /* I/Os */ CUT_LATE = 600 };
+
+void sim_set_link(struct sim_node *n, bool up)
+{
+    if (n->linked == up) {
+        return;
+    }
+    n->linked = up;
+    sim_tell(n->sim, n, up ? "has a link" : "has no link");
+    if (sim_node_runs(n) && n->index != 0) {
+        sim_upsync(n, up ? HM_UPSYNC_EV_LINK_UP : HM_UPSYNC_EV_LINK_DOWN);
+    }
+}
+
+static void arm_cut(struct sim_node *n, uint64_t param, bool power)
+{
+    struct hm_rng rng = {param};
+    struct hm_simdisk_cut cut = {.seed = hm_rng_next(&rng)};
+
+    cut.at = 1 + hm_rng_below(&rng, hm_rng_below(&rng, 4) == 0 ? CUT_LATE : CUT_SOON);
+    cut.reads = hm_rng_below(&rng, 8) == 0;
+    cut.pattern = (enum hm_simdisk_pattern)hm_rng_below(&rng, HM_SIMDISK_PATTERNS_);
+    cut.kills = !power;
+    sim_tell(n->sim, n, "will be %s at I/O %llu (%s)", power ? "cut off" : "killed",
+             (unsigned long long)cut.at,
+             power ? hm_simdisk_pattern_name(cut.pattern) : "nothing is lost by it");
+    hm_simdisk_cut_at(n->disk, &cut);
+}
+
+static void arm_fault(struct sim_node *n, uint64_t param)
+{
+    static const unsigned classes[] = {HM_SIMDISK_SYNC, HM_SIMDISK_SYNC,
+                                       HM_SIMDISK_WRITE, HM_SIMDISK_READ};
+    struct hm_rng rng = {param};
+    struct hm_simdisk_fault fault = {.failure = HM_SIMDISK_EIO};
+
+    fault.classes = classes[hm_rng_below(&rng, 4)];
+    fault.at = 1 + hm_rng_below(&rng, 20);
+    sim_tell(n->sim, n, "its disk will fail (%s %llu)",
+             fault.classes == HM_SIMDISK_SYNC    ? "sync"
+             : fault.classes == HM_SIMDISK_WRITE ? "write"
+                                                 : "read",
+             (unsigned long long)fault.at);
+    hm_simdisk_fail(n->disk, &fault);
+}
+
+static void set_clock(struct sim_node *n, uint64_t param)
+{
+    static const int64_t day_ms = 24LL * HOUR_MS;
+    struct hm_rng rng = {param};
+    const int64_t offsets[] = {
+        -20600 * day_ms,       3650 * day_ms, -2 * day_ms, 2 * day_ms,
+        -3 * (int64_t)HOUR_MS, 90000,         0,           0};
+
+    n->clock_offset_ms = offsets[hm_rng_below(&rng, 8)];
+    sim_tell(n->sim, n, "its clock is off by %lld s",
+             (long long)n->clock_offset_ms / 1000);
+}
+
+static void make_image(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    if (hm_simdisk_is_dark(n->disk)) {
+        return;
+    }
+    hm_simdisk_destroy(n->image);
+    n->image = hm_simdisk_copy(n->disk, NULL);
+    SIM_MUST(n->image != NULL);
+    sim_facts_copy(&n->image_own, &n->own);
+    sim_tell(n->sim, n, "an image of its disk is made");
+}
+
+static void excuse_all(struct sim_node *n)
+{
+    struct sim_model *model = &n->sim->model;
+
+    for (size_t i = 0; i < model->change_count; i++) {
+        if (model->changes[i].node == n->index) {
+            model->changes[i].excused = true;
+        }
+    }
+}
+
+static void destroy(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    sim_tell(n->sim, n, "is lost for good");
+    sim_node_stop(n);
+    n->destroyed = true;
+    n->start_at_ms = 0;
+    excuse_all(n);
+}
+
+/* At the centre, for a laptop. Returns whether it is done. */
+static bool administer(struct sim_node *n, int (*work)(struct sim_node *n, void *arg),
+                       void *arg)
+{
+    struct sim_node *centre = &n->sim->nodes[0];
+    int err;
+
+    if (!sim_node_runs(centre)) {
+        return false;
+    }
+    err = hm_store_begin(centre->store);
+    if (err == HM_OK) {
+        err = hm_store_end(centre->store, work(n, arg));
+    }
+    return sim_node_survives(centre, err, "administer") && err == HM_OK;
+}
+
+static int revoke_work(struct sim_node *n, void *arg)
+{
+    (void)arg;
+    return hm_devices_revoke(n->sim->nodes[0].store, n->device);
+}
+
+static int reassign_work(struct sim_node *n, void *arg)
+{
+    const unsigned *places = arg;
+    uint32_t scopes[2] = {n->sim->hamlets[places[0]], n->sim->hamlets[places[1]]};
+
+    return hm_devices_reassign(n->sim->nodes[0].store, n->device, scopes,
+                               places[0] == places[1] ? 1 : 2);
+}
+
+static void revoke(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    if (n->revoked || !sim_node_runs(&n->sim->nodes[0])) {
+        return;
+    }
+    /* If the centre dies in it, nobody knows whether it was done: it counts as done. */
+    (void)administer(n, revoke_work, NULL);
+    sim_tell(n->sim, n, "is revoked");
+    n->sim->was_hostile = true; /* what it still sends belongs into quarantine */
+    for (unsigned i = 1; i < n->sim->node_count; i++) {
+        struct sim_node *other = &n->sim->nodes[i];
+
+        if (other->device == n->device) {
+            other->revoked = true;
+            other->excused = true;
+            excuse_all(other);
+        }
+    }
+}
+
+static void reassign(struct sim_node *n, uint64_t param)
+{
+    struct hm_rng rng = {param};
+    unsigned places[2];
+
+    places[0] = n->places[hm_rng_below(&rng, 2)];
+    places[1] = (unsigned)hm_rng_below(&rng, SIM_HAMLETS);
+    if (n->revoked || !sim_node_runs(&n->sim->nodes[0])) {
+        return;
+    }
+    (void)administer(n, reassign_work, places); /* as in revoke() */
+    sim_tell(n->sim, n, "is assigned hamlets %u and %u", places[0], places[1]);
+    n->sim->was_hostile = true; /* what it wrote in another belongs into quarantine */
+    for (unsigned i = 1; i < n->sim->node_count; i++) {
+        struct sim_node *other = &n->sim->nodes[i];
+
+        if (other->device == n->device) {
+            other->excused = true;
+            memcpy(other->places, places, sizeof places);
+        }
+    }
+}
+
+static void publish(struct sim_node *n, uint64_t param)
+{
+    struct sim *sim = n->sim;
+    struct sim_node *centre = &sim->nodes[0];
+    int err;
+
+    (void)param;
+    if (!sim_node_runs(centre) || sim->form_2) {
+        return;
+    }
+    err = sim_template_publish_2(sim);
+    if (sim_node_survives(centre, err, "publish") && err == HM_OK) {
+        sim->form_2 = true;
+        sim_tell(sim, centre, "publishes version 2 of the form");
+    }
+}
+
+static void herd(struct sim_node *any, uint64_t param)
+{
+    struct sim *sim = any->sim;
+
+    (void)param;
+    sim_tell(sim, NULL, "everybody syncs at once");
+    for (unsigned i = 1; i < sim->node_count; i++) {
+        struct sim_node *n = &sim->nodes[i];
+
+        if (sim_node_runs(n) && n->linked) {
+            sim_upsync(n, HM_UPSYNC_EV_NOW);
+        }
+    }
+}
+
+void sim_tell_upsync(struct sim_node *n, enum hm_upsync_event_type type)
+{
+    n->paused =
+        type == HM_UPSYNC_EV_PAUSE || (n->paused && type != HM_UPSYNC_EV_RESUME);
+    if (sim_node_runs(n)) {
+        sim_tell(n->sim, n,
+                 type == HM_UPSYNC_EV_PAUSE    ? "pauses"
+                 : type == HM_UPSYNC_EV_RESUME ? "resumes"
+                                               : "syncs now");
+        sim_upsync(n, type);
+    }
+}
+
+/* A clone saves in turns with its original, and has the same link. */
+static struct sim_node *twin_of(struct sim_node *n)
+{
+    for (unsigned i = n->index + 1; i < n->sim->node_count; i++) {
+        if (n->sim->nodes[i].twin_of == n->index) {
+            return &n->sim->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static void save(struct sim_node *n, uint64_t param)
+{
+    struct sim_node *twin = twin_of(n);
+
+    if (twin != NULL && (param & 1) != 0) {
+        n = twin;
+    }
+    if (sim_node_runs(n)) {
+        sim_save(n, param);
+    }
+}
+
+static void link_up(struct sim_node *n, uint64_t param)
+{
+    struct sim_node *twin = twin_of(n);
+
+    (void)param;
+    sim_set_link(n, true);
+    if (twin != NULL) {
+        sim_set_link(twin, true);
+    }
+}
+
+static void link_down(struct sim_node *n, uint64_t param)
+{
+    struct sim_node *twin = twin_of(n);
+
+    (void)param;
+    sim_set_link(n, false);
+    if (twin != NULL) {
+        sim_set_link(twin, false);
+    }
+}
+
+static void sync_now(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    sim_tell_upsync(n, HM_UPSYNC_EV_NOW);
+}
+
+static void pause(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    sim_tell_upsync(n, HM_UPSYNC_EV_PAUSE);
+}
+
+static void resume(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    sim_tell_upsync(n, HM_UPSYNC_EV_RESUME);
+}
+
+static void restart(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    if (sim_node_runs(n)) {
+        sim_node_stop(n);
+        sim_node_begin(n);
+    }
+}
+
+static void arm_net(struct sim_node *n, uint64_t param)
+{
+    if (n->net_fault_count < SIM_NET_FAULTS_MAX) {
+        n->net_faults[n->net_fault_count++] = param;
+    }
+}
+
+static void cut_power(struct sim_node *n, uint64_t param)
+{
+    arm_cut(n, param, true);
+}
+
+static void kill_process(struct sim_node *n, uint64_t param)
+{
+    arm_cut(n, param, false);
+}
+
+static void fill_disk(struct sim_node *n, uint64_t param)
+{
+    sim_tell(n->sim, n, "its disk is nearly full");
+    hm_simdisk_limit(n->disk, hm_simdisk_used_bytes(n->disk) + param % (64 * 1024));
+}
+
+static void free_disk(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    hm_simdisk_limit(n->disk, UINT64_MAX);
+}
+
+static void set_back(struct sim_node *n, uint64_t param)
+{
+    sim_node_restore(n, (param & 1) != 0);
+}
+
+static void clone(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    sim_node_clone(n->sim, n);
+}
+
+static void lie(struct sim_node *n, uint64_t param)
+{
+    sim_hostile(n->sim, param);
+}
+
+static void change_version(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    n->speaks_newer = !n->speaks_newer;
+    sim_tell(n->sim, n,
+             n->speaks_newer ? "speaks only protocol 2" : "speaks protocol 1 again");
+}
+
+void sim_step(struct sim *sim, const struct sim_step *step)
+{
+    static void (*const steps[SIM_STEP_KINDS])(struct sim_node * n, uint64_t param) = {
+        [SIM_SAVE] = save,           [SIM_LINK_UP] = link_up,
+        [SIM_LINK_DOWN] = link_down, [SIM_SYNC_NOW] = sync_now,
+        [SIM_HERD] = herd,           [SIM_PAUSE] = pause,
+        [SIM_RESUME] = resume,       [SIM_RESTART] = restart,
+        [SIM_NET] = arm_net,         [SIM_POWER_CUT] = cut_power,
+        [SIM_KILL] = kill_process,   [SIM_IO_ERROR] = arm_fault,
+        [SIM_DISK_FULL] = fill_disk, [SIM_DISK_FREE] = free_disk,
+        [SIM_CLOCK] = set_clock,     [SIM_IMAGE] = make_image,
+        [SIM_RESTORE] = set_back,    [SIM_CLONE] = clone,
+        [SIM_DESTROY] = destroy,     [SIM_REASSIGN] = reassign,
+        [SIM_REVOKE] = revoke,       [SIM_FORM] = publish,
+        [SIM_HOSTILE] = lie,         [SIM_UPGRADE] = change_version,
+    };
+    /* After these, two nodes may differ until their hashes have been compared. */
+    static const bool kept_apart[SIM_STEP_KINDS] = {
+        [SIM_RESTORE] = true, [SIM_CLONE] = true,   [SIM_REASSIGN] = true,
+        [SIM_REVOKE] = true,  [SIM_HOSTILE] = true,
+    };
+
+    if (kept_apart[step->kind]) {
+        sim->calm = false;
+    }
+    if (step->node < sim->node_count && !sim->nodes[step->node].destroyed) {
+        steps[step->kind](&sim->nodes[step->node], step->param);
+    }
+}
