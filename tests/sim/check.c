@@ -318,7 +318,11 @@ static int include(struct sim_node *centre, struct sim_change *change)
         return HM_OK;
     }
     change->included = err == HM_OK && verdict == HM_OK;
-    if (err == HM_OK && verdict != HM_OK && !author->excused) {
+    if (change->forbidden && change->included) {
+        sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was not refused",
+                 dot_text(&change->dot), author->name);
+    }
+    if (err == HM_OK && verdict != HM_OK && !author->excused && !change->forbidden) {
         sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was refused: %s",
                  dot_text(&change->dot), author->name, hm_err_name(verdict));
     }
@@ -595,6 +599,38 @@ static int check_logs(struct sim_node *n)
     return hm_log_each(n->store, check_log, n);
 }
 
+/* Two births with one parent, or one whose parent is known to be longer, are a clone or
+ * a disk that was set back: for that each must name its parent as it was. */
+static int check_birth(struct sim_node *centre, const struct sim_birth *birth)
+{
+    struct hm_stmt *stmt = NULL;
+    bool row = false;
+    int err = hm_db_stmt(hm_store_db(centre->store),
+                         "SELECT parent, parent_n FROM incarnation "
+                         "WHERE incarnation = $1",
+                         &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_u64(stmt, 1, birth->incarnation);
+    err = hm_stmt_step(stmt, &row);
+    if (err == HM_OK && row &&
+        (hm_stmt_u64(stmt, 0) != birth->parent ||
+         (birth->parent != 0 && hm_stmt_u64(stmt, 1) + 1 != birth->parent_entries))) {
+        sim_find(
+            centre->sim, SIM_ORACLE_BIRTH,
+            "the birth of %016llx names entry %llu of %016llx, not %llu of %016llx",
+            (unsigned long long)birth->incarnation,
+            (unsigned long long)hm_stmt_u64(stmt, 1),
+            (unsigned long long)hm_stmt_u64(stmt, 0),
+            (unsigned long long)birth->parent_entries - 1,
+            (unsigned long long)birth->parent);
+    }
+    hm_stmt_reset(stmt);
+    return err;
+}
+
 static int check_centre(struct sim_node *centre)
 {
     struct sim *sim = centre->sim;
@@ -606,6 +642,9 @@ static int check_centre(struct sim_node *centre)
     }
     for (size_t i = 0; i < sim->model.family_count && err == HM_OK; i++) {
         err = check_family(centre, &sim->model.families[i]);
+    }
+    for (size_t i = 0; i < sim->model.birth_count && err == HM_OK; i++) {
+        err = check_birth(centre, &sim->model.births[i]);
     }
     if (err == HM_OK) {
         err = check_folds(centre);

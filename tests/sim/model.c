@@ -32,6 +32,7 @@ void sim_model_free(struct sim_model *model)
     }
     free(model->families);
     free(model->changes);
+    free(model->births);
     *model = (struct sim_model){0};
 }
 
@@ -43,6 +44,13 @@ size_t sim_model_add_family(struct sim_model *model, const struct hm_household_i
     model->families[model->family_count] =
         (struct sim_family){.id = *id, .hamlet = hamlet};
     return model->family_count++;
+}
+
+void sim_model_add_birth(struct sim_model *model, const struct sim_birth *birth)
+{
+    model->births = grow(model->births, model->birth_count, &model->birth_room,
+                         sizeof model->births[0]);
+    model->births[model->birth_count++] = *birth;
 }
 
 size_t sim_model_add_change(struct sim_model *model, const struct sim_change *change)

@@ -7,14 +7,24 @@
 
 #include "protocol/household.h"
 
+/* The first change of an opening: its birth must name the opening before it, so that a
+ * parent sees clones and disks that were set back. */
+struct sim_birth {
+    uint64_t incarnation;
+    uint64_t parent; /* 0: the disk had no log yet */
+    uint64_t parent_entries;
+    unsigned node;
+};
+
 struct sim_change {
     struct hm_dot dot;
     unsigned node;
     size_t household;
-    bool answered; /* else it may be there or not: the power was cut in its commit */
-    bool gone;     /* never came to the disk */
-    bool excused;  /* its disk was lost or set back: it may be gone everywhere */
-    bool included; /* set at the end: the centre holds it and has not refused it */
+    bool answered;  /* else it may be there or not: the power was cut in its commit */
+    bool forbidden; /* to be refused by its parent */
+    bool gone;      /* never came to the disk */
+    bool excused;   /* its disk was lost or set back: it may be gone everywhere */
+    bool included;  /* set at the end: the centre holds it and has not refused it */
 };
 
 /* One cell of one change. */
@@ -38,6 +48,9 @@ struct sim_family {
 };
 
 struct sim_model {
+    struct sim_birth *births;
+    size_t birth_count;
+    size_t birth_room;
     struct sim_change *changes;
     size_t change_count;
     size_t change_room;
@@ -51,6 +64,7 @@ void sim_model_free(struct sim_model *model);
 /* Indexes stay valid. */
 size_t sim_model_add_family(struct sim_model *model, const struct hm_household_id *id,
                             unsigned hamlet);
+void sim_model_add_birth(struct sim_model *model, const struct sim_birth *birth);
 size_t sim_model_add_change(struct sim_model *model, const struct sim_change *change);
 /* SIZE_MAX: none. The latest with this dot: one that is gone may have given it back. */
 size_t sim_model_find_change(const struct sim_model *model, const struct hm_dot *dot);

@@ -224,6 +224,7 @@ static void add_faults(struct making *m, unsigned node)
         {SIM_REASSIGN, 0.02, true, SIM_STEP_KINDS},
         {SIM_REVOKE, 0.003, true, SIM_STEP_KINDS},
         {SIM_UPGRADE, 0.01, true, SIM_STEP_KINDS},
+        {SIM_OVERREACH, 0.1, true, SIM_STEP_KINDS},
     };
 
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {

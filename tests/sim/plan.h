@@ -17,6 +17,7 @@ enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
 /* clang-format off */
 #define SIM_STEP_TABLE(X)                                                             \
     X(SAVE,        "save",        false) /* a person saves something */               \
+    X(OVERREACH,   "overreach",   true)  /* a save that no role here allows */         \
     X(LINK_UP,     "link-up",     false)                                              \
     X(LINK_DOWN,   "link-down",   false)                                              \
     X(SYNC_NOW,    "sync-now",    false) /* a person asks for it */                   \

@@ -335,12 +335,27 @@ static void note_row(struct saving *v, size_t family, size_t change,
     }
 }
 
+static void note_birth(struct sim_node *n, uint64_t incarnation)
+{
+    struct sim_birth birth = {.incarnation = incarnation, .node = n->index};
+
+    if (sim_fact(&n->own, incarnation) > 0) {
+        return;
+    }
+    if (n->own.count > 0) {
+        birth.parent = n->own.facts[n->own.count - 1].incarnation;
+        birth.parent_entries = n->own.facts[n->own.count - 1].entries;
+    }
+    sim_model_add_birth(&n->sim->model, &birth);
+}
+
 static void note(struct saving *v, const struct hm_save_result *result, bool answered)
 {
     struct sim *sim = v->n->sim;
     struct sim_change change = {.dot = result->dot,
                                 .node = v->n->index,
                                 .answered = answered,
+                                .forbidden = v->save.rank == HM_RANK_MAX,
                                 .excused = v->n->revoked};
     size_t family = v->family;
     size_t next_item = 0;
@@ -349,6 +364,7 @@ static void note(struct saving *v, const struct hm_save_result *result, bool ans
     if (v->save.creates) {
         family = sim_model_add_family(&sim->model, &result->household, v->hamlet);
     }
+    note_birth(v->n, result->dot.incarnation);
     change.household = family;
     index = sim_model_add_change(&sim->model, &change);
     for (size_t i = 0; i < v->save.row_count; i++) {
@@ -419,7 +435,7 @@ static void run(struct saving *v)
     }
 }
 
-void sim_save(struct sim_node *n, uint64_t param)
+void sim_save(struct sim_node *n, uint64_t param, bool forbidden)
 {
     struct saving v = {.n = n, .rng = {param}, .family = SIZE_MAX};
     int err = HM_OK;
@@ -427,7 +443,7 @@ void sim_save(struct sim_node *n, uint64_t param)
     hm_arena_init(&v.arena, ARENA_BYTES);
     v.hamlet = some_hamlet(&v);
     v.save.rows = v.rows;
-    v.save.rank = 4;
+    v.save.rank = forbidden ? HM_RANK_MAX : 4;
     if (draw(&v, 5) != 0) {
         for (int i = 0; i < TRIES && !v.found && err == HM_OK; i++) {
             v.family = some_family(&v);

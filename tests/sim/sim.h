@@ -41,6 +41,7 @@
     X(DURABLE,    "7-not-durable")      /* answered, and gone after a power cut */       \
     X(LIVENESS,   "8-liveness")         /* quiet after the faults have stopped */        \
     X(BOUNDS,     "9-bounds")           /* bytes, exchanges, memory */                   \
+    X(BIRTH,      "10-birth")           /* clones and restored disks can be seen */      \
     X(QUARANTINE, "11-quarantine")      /* only what deserves it; it blocks nobody */    \
     X(ERROR,      "12-error")           /* an error that the world did not cause */      \
     X(CRASH,      "13-crash")           /* the program ended by itself, or hangs */
@@ -55,8 +56,7 @@ const char *sim_oracle_text(enum sim_oracle oracle);
 
 enum {
     SIM_FINDING_BYTES = 400,
-    SIM_NET_FAULTS_MAX = 8, /* that wait for the next exchanges of a node */
-    SIM_LOGS_MAX = 512      /* own incarnations of a node in a season */
+    SIM_NET_FAULTS_MAX = 8 /* that wait for the next exchanges of a node */
 };
 
 /* What is known of a log that a node wrote or holds, to be held against its disk. */
@@ -227,7 +227,8 @@ void sim_set_link(struct sim_node *n, bool up);
 void sim_tell_upsync(struct sim_node *n, enum hm_upsync_event_type type);
 
 /* save.c */
-void sim_save(struct sim_node *n, uint64_t param);
+/* forbidden: claims a rank that nobody here has; its parent must refuse it. */
+void sim_save(struct sim_node *n, uint64_t param, bool forbidden);
 
 /* net.c */
 void sim_upsync(struct sim_node *n, enum hm_upsync_event_type type);

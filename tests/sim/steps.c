@@ -229,7 +229,7 @@ static struct sim_node *twin_of(struct sim_node *n)
     return NULL;
 }
 
-static void save(struct sim_node *n, uint64_t param)
+static void save_as(struct sim_node *n, uint64_t param, bool forbidden)
 {
     struct sim_node *twin = twin_of(n);
 
@@ -237,8 +237,19 @@ static void save(struct sim_node *n, uint64_t param)
         n = twin;
     }
     if (sim_node_runs(n)) {
-        sim_save(n, param);
+        sim_save(n, param, forbidden);
     }
+}
+
+static void save(struct sim_node *n, uint64_t param)
+{
+    save_as(n, param, false);
+}
+
+static void overreach(struct sim_node *n, uint64_t param)
+{
+    n->sim->was_hostile = true;
+    save_as(n, param, true);
 }
 
 static void link_up(struct sim_node *n, uint64_t param)
@@ -346,18 +357,31 @@ static void change_version(struct sim_node *n, uint64_t param)
 void sim_step(struct sim *sim, const struct sim_step *step)
 {
     static void (*const steps[SIM_STEP_KINDS])(struct sim_node * n, uint64_t param) = {
-        [SIM_SAVE] = save,           [SIM_LINK_UP] = link_up,
-        [SIM_LINK_DOWN] = link_down, [SIM_SYNC_NOW] = sync_now,
-        [SIM_HERD] = herd,           [SIM_PAUSE] = pause,
-        [SIM_RESUME] = resume,       [SIM_RESTART] = restart,
-        [SIM_NET] = arm_net,         [SIM_POWER_CUT] = cut_power,
-        [SIM_KILL] = kill_process,   [SIM_IO_ERROR] = arm_fault,
-        [SIM_DISK_FULL] = fill_disk, [SIM_DISK_FREE] = free_disk,
-        [SIM_CLOCK] = set_clock,     [SIM_IMAGE] = make_image,
-        [SIM_RESTORE] = set_back,    [SIM_CLONE] = clone,
-        [SIM_DESTROY] = destroy,     [SIM_REASSIGN] = reassign,
-        [SIM_REVOKE] = revoke,       [SIM_FORM] = publish,
-        [SIM_HOSTILE] = lie,         [SIM_UPGRADE] = change_version,
+        [SIM_SAVE] = save,
+        [SIM_OVERREACH] = overreach,
+        [SIM_LINK_UP] = link_up,
+        [SIM_LINK_DOWN] = link_down,
+        [SIM_SYNC_NOW] = sync_now,
+        [SIM_HERD] = herd,
+        [SIM_PAUSE] = pause,
+        [SIM_RESUME] = resume,
+        [SIM_RESTART] = restart,
+        [SIM_NET] = arm_net,
+        [SIM_POWER_CUT] = cut_power,
+        [SIM_KILL] = kill_process,
+        [SIM_IO_ERROR] = arm_fault,
+        [SIM_DISK_FULL] = fill_disk,
+        [SIM_DISK_FREE] = free_disk,
+        [SIM_CLOCK] = set_clock,
+        [SIM_IMAGE] = make_image,
+        [SIM_RESTORE] = set_back,
+        [SIM_CLONE] = clone,
+        [SIM_DESTROY] = destroy,
+        [SIM_REASSIGN] = reassign,
+        [SIM_REVOKE] = revoke,
+        [SIM_FORM] = publish,
+        [SIM_HOSTILE] = lie,
+        [SIM_UPGRADE] = change_version,
     };
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {
