@@ -220,6 +220,23 @@ typedef bool (*hm_db_progress_fn)(uint64_t pages_done, uint64_t pages_total, voi
 HM_MUST_USE int hm_db_backup(struct hm_db *db, const char *path,
                              hm_db_progress_fn progress, void *arg);
 
+/* What a backup needs of the folder that it writes to, when it is not one of the file
+ * system: tests cut the power there. All but remove return HM_OK, HM_NOSPACE or HM_IO.
+ */
+struct hm_db_folder {
+    /* An empty file that only its owner may read; a former one goes. */
+    int (*make)(void *arg, const char *path);
+    int (*sync)(void *arg, const char *path);
+    /* HM_OK: the new name is on disk, and leads to this file. */
+    int (*rename)(void *arg, const char *from, const char *to);
+    void (*remove)(void *arg, const char *path); /* it need not be there */
+    void *arg;
+};
+/* The same into such a folder, which the VFS of db sees. */
+HM_MUST_USE int hm_db_backup_to(struct hm_db *db, const struct hm_db_folder *folder,
+                                const char *path, hm_db_progress_fn progress,
+                                void *arg);
+
 /* Check structure, indexes and foreign keys. Reads the whole store. HM_CORRUPT:
  * something is wrong, one line each is appended to report, at most
  * HM_DB_CHECK_LINES_MAX and as far as report has room. */

@@ -101,15 +101,24 @@ int hm_db_sqlite_fail(struct hm_db *db, int err, const char *text)
     return err;
 }
 
+int hm_db_sqlite_err_of(struct hm_db *db, sqlite3 *other, int rc)
+{
+    int err = err_from_sqlite(other, rc);
+
+    if (err != HM_OK) {
+        (void)snprintf(db->errmsg, sizeof db->errmsg, "%s (SQLite %d)",
+                       sqlite3_errmsg(other), rc);
+    }
+    return err;
+}
+
 int hm_db_sqlite_err(struct hm_db *db, int rc)
 {
-    int err = err_from_sqlite(db->sqlite, rc);
+    int err = hm_db_sqlite_err_of(db, db->sqlite, rc);
 
     if (err == HM_OK) {
         return HM_OK;
     }
-    (void)snprintf(db->errmsg, sizeof db->errmsg, "%s (SQLite %d)",
-                   sqlite3_errmsg(db->sqlite), rc);
     if (db->transaction != HM_DB_IDLE && db->lost == HM_OK &&
         sqlite3_get_autocommit(db->sqlite) != 0) {
         db->lost = err;

@@ -34,6 +34,9 @@ struct hm_db {
  * SQLite has given up the transaction. HM_OK for SQLITE_OK, ROW and DONE. */
 HM_MUST_USE int hm_db_sqlite_err(struct hm_db *db, int rc);
 
+/* The same for the last call on another connection than that of db, a backup's. */
+HM_MUST_USE int hm_db_sqlite_err_of(struct hm_db *db, sqlite3 *other, int rc);
+
 /* Keep text as the error text of db and return err. */
 int hm_db_sqlite_fail(struct hm_db *db, int err, const char *text);
 

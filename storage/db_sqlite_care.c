@@ -25,8 +25,9 @@ static int err_from_errno(struct hm_db *db, int number)
 
 /* Make an empty file that only its owner may read: SQLite takes it for an empty store.
  */
-static int make_empty(struct hm_db *db, const char *path)
+static int make_empty(void *arg, const char *path)
 {
+    struct hm_db *db = arg;
     int fd;
 
     if (unlink(path) != 0 && errno != ENOENT) { /* of a backup that was cut */
@@ -73,6 +74,25 @@ static int sync_folder_of(struct hm_db *db, const char *path)
     return err;
 }
 
+static int sync_file(void *arg, const char *path)
+{
+    return sync_path(arg, path, O_RDONLY);
+}
+
+static int rename_file(void *arg, const char *from, const char *to)
+{
+    if (rename(from, to) != 0) {
+        return err_from_errno(arg, errno);
+    }
+    return sync_folder_of(arg, to);
+}
+
+static void remove_file(void *arg, const char *path)
+{
+    (void)arg;
+    (void)unlink(path); /* best effort: the next backup removes it */
+}
+
 static int copy_pages(struct hm_db *db, sqlite3 *to, hm_db_progress_fn progress,
                       void *arg)
 {
@@ -95,15 +115,15 @@ static int copy_pages(struct hm_db *db, sqlite3 *to, hm_db_progress_fn progress,
         }
     }
     rc = sqlite3_backup_finish(backup); /* the same error, if there was one */
-    return err != HM_OK ? err : hm_db_sqlite_err(db, rc);
+    return err != HM_OK ? err : hm_db_sqlite_err_of(db, to, rc);
 }
 
-static int copy_to(struct hm_db *db, const char *path, hm_db_progress_fn progress,
-                   void *arg)
+static int copy_to(struct hm_db *db, const struct hm_db_folder *folder,
+                   const char *path, hm_db_progress_fn progress, void *arg)
 {
     struct hm_db_sqlite_sums sums;
     sqlite3 *to = NULL;
-    int err = make_empty(db, path);
+    int err = folder->make(folder->arg, path);
     int rc;
 
     if (err != HM_OK) {
@@ -123,17 +143,18 @@ static int copy_to(struct hm_db *db, const char *path, hm_db_progress_fn progres
     if (rc == SQLITE_OK) {
         err = copy_pages(db, to, progress, arg);
     } else {
-        err = hm_db_sqlite_err(db, rc);
+        err = hm_db_sqlite_err_of(db, to, rc);
     }
     (void)sqlite3_close(to); /* cannot fail: no statement is left */
     return err;
 }
 
-int hm_db_backup(struct hm_db *db, const char *path, hm_db_progress_fn progress,
-                 void *arg)
+int hm_db_backup_to(struct hm_db *db, const struct hm_db_folder *folder,
+                    const char *path, hm_db_progress_fn progress, void *arg)
 {
     size_t part_size = strlen(path) + sizeof ".part";
     char *part = malloc(part_size);
+    bool named = false;
     int err;
 
     if (part == NULL) {
@@ -145,23 +166,31 @@ int hm_db_backup(struct hm_db *db, const char *path, hm_db_progress_fn progress,
     if (err != HM_OK) {
         goto done; /* no file of ours is there */
     }
-    err = copy_to(db, part, progress, arg);
+    err = copy_to(db, folder, part, progress, arg);
     hm_db_rollback(db);
     if (err == HM_OK) {
-        err = sync_path(db, part, O_RDONLY);
-    }
-    if (err == HM_OK && rename(part, path) != 0) {
-        err = err_from_errno(db, errno);
+        err = folder->sync(folder->arg, part);
     }
     if (err == HM_OK) {
-        err = sync_folder_of(db, path);
-    } else {
-        (void)unlink(part); /* best effort: the next backup removes it */
+        err = folder->rename(folder->arg, part, path);
+        named = err == HM_OK;
+    }
+    if (!named) {
+        folder->remove(folder->arg, part);
     }
 
 done:
     free(part);
     return err;
+}
+
+int hm_db_backup(struct hm_db *db, const char *path, hm_db_progress_fn progress,
+                 void *arg)
+{
+    const struct hm_db_folder folder = {make_empty, sync_file, rename_file, remove_file,
+                                        db};
+
+    return hm_db_backup_to(db, &folder, path, progress, arg);
 }
 
 static bool report_line(struct hm_buf *report, const char *text)

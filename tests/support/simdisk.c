@@ -114,6 +114,24 @@ void hm_simdisk_unlink(struct hm_simdisk *disk, struct hm_simdisk_name *name)
     name->seq = ++disk->seq;
 }
 
+void hm_simdisk_move(struct hm_simdisk *disk, const char *from, const char *to)
+{
+    struct hm_simdisk_file *file = hm_simdisk_find(disk, from)->now;
+    struct hm_simdisk_name *name = hm_simdisk_find(disk, to);
+
+    if (name == NULL) {
+        name = add_name(disk, to);
+    }
+    if (name->now != NULL) {
+        hm_simdisk_unlink(disk, name);
+    }
+    name->now = file;
+    name->seq = ++disk->seq;
+    name = hm_simdisk_find(disk, from); /* the list may have moved */
+    name->now = NULL;
+    name->seq = disk->seq; /* both or none, where the pattern goes by order */
+}
+
 void hm_simdisk_sync_name(struct hm_simdisk_name *name)
 {
     if (name->synced != name->now) {

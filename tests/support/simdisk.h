@@ -135,6 +135,18 @@ void hm_simdisk_heal(struct hm_simdisk *disk);
  * UINT64_MAX: no limit. */
 void hm_simdisk_limit(struct hm_simdisk *disk, uint64_t bytes);
 
+/* -- Names, as a program uses them beside SQLite -------------------------------------
+ *
+ * Each counts as operations, and fails, like those of SQLite. Returns 0 or an errno. */
+
+/* An empty file; one that is there loses its name. */
+int hm_simdisk_make(struct hm_simdisk *disk, const char *path);
+int hm_simdisk_sync(struct hm_simdisk *disk, const char *path);
+/* A file at to loses its name. On the disk only after hm_simdisk_sync_names(). */
+int hm_simdisk_rename(struct hm_simdisk *disk, const char *from, const char *to);
+int hm_simdisk_remove(struct hm_simdisk *disk, const char *path);
+int hm_simdisk_sync_names(struct hm_simdisk *disk);
+
 /* -- Looking in ----------------------------------------------------------------------
  */
 

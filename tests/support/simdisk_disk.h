@@ -63,6 +63,8 @@ struct hm_simdisk_name *hm_simdisk_find(const struct hm_simdisk *disk,
 /* Make an empty file there; the name leads to it from now on. */
 struct hm_simdisk_file *hm_simdisk_link(struct hm_simdisk *disk, const char *path);
 void hm_simdisk_unlink(struct hm_simdisk *disk, struct hm_simdisk_name *name);
+/* The file at from goes by to from now on; both are names of one operation. */
+void hm_simdisk_move(struct hm_simdisk *disk, const char *from, const char *to);
 /* What the name leads to now is on the disk; so for all names. */
 void hm_simdisk_sync_name(struct hm_simdisk_name *name);
 void hm_simdisk_sync_folder(struct hm_simdisk *disk);
