@@ -1,41 +1,14 @@
 #include "tests/support/test.h"
 
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct hm_test *first;
-static char folder[256];
 
 void hm_test_register(struct hm_test *test)
 {
     test->next = first;
     first = test;
-}
-
-static int remove_one(const char *path, const struct stat *info, int kind,
-                      struct FTW *at)
-{
-    (void)info;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
-const char *hm_test_folder(void)
-{
-    const char *tmp = getenv("TMPDIR");
-
-    if (folder[0] == 0) {
-        (void)snprintf(folder, sizeof folder, "%s/hamletd-test-XXXXXX",
-                       tmp == NULL ? "/tmp" : tmp);
-        if (mkdtemp(folder) == NULL) {
-            perror(folder);
-            abort();
-        }
-    }
-    return folder;
 }
 
 int main(int argc, char **argv)
@@ -55,8 +28,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "no such test: %s\n", argc < 2 ? "(none)" : argv[1]);
         return 2;
     }
-    if (failed == 0 && folder[0] != 0) {
-        (void)nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (failed == 0) {
+        hm_test_folder_remove();
     }
     return failed == 0 ? 0 : 1;
 }

@@ -25,6 +25,8 @@ const char *hm_test_fixture(const char *relative);
 /* A new empty folder below the build's temporary folder, removed when the process ends
  * well. Static memory; one per process. */
 const char *hm_test_folder(void);
+/* Done at the end of a test that passed. */
+void hm_test_folder_remove(void);
 
 #define HM_TEST(test_name)                                                             \
     static void test_##test_name(void **state);                                        \
