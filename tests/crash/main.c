@@ -222,7 +222,9 @@ static bool parse(int argc, char **argv, struct options *o)
             o->findings_max = (unsigned)strtoul(optarg, NULL, 10);
             break;
         case 'x':
-            o->plant = strcmp(optarg, "normal") == 0 ? HM_PLANT_NORMAL : HM_PLANT_EARLY;
+            o->plant = strcmp(optarg, "normal") == 0  ? HM_PLANT_NORMAL
+                       : strcmp(optarg, "early") == 0 ? HM_PLANT_EARLY
+                                                      : HM_PLANT_TRUST;
             break;
         case 'l':
             for (unsigned i = 0; i < hm_scenario_count; i++) {

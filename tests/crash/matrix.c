@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "tests/crash/act.h"
+#include "tests/crash/dump.h"
 
-enum { SHOWS_BYTES_MAX = 256 * 1024 };
+enum { SHOWS_BYTES_MAX = 256 * 1024, TABLES_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* -- Points as text ------------------------------------------------------------------
  */
 
-static const char *const kind_names[] = {"cut", "unsafe", "again", "fault"};
+static const char *const kind_names[] = {"cut", "unsafe", "again", "fault", "rot"};
 static const char *const after_names[] = {"stays", "ends", "dies"};
 
 /* What can fail, and what a caller may be told then, beside HM_OK. */
@@ -40,15 +41,20 @@ static const struct {
 
 const unsigned hm_point_fault_count = sizeof faults / sizeof faults[0];
 
+static const char *const rot_names[] = {"bit", "sector", "page"};
+
 unsigned hm_point_choices(enum hm_point_kind kind)
 {
-    return kind == HM_POINT_FAULT ? hm_point_fault_count : HM_SIMDISK_PATTERNS_;
+    return kind == HM_POINT_FAULT ? hm_point_fault_count
+           : kind == HM_POINT_ROT ? sizeof rot_names / sizeof rot_names[0]
+                                  : HM_SIMDISK_PATTERNS_;
 }
 
 static const char *choice_name(enum hm_point_kind kind, unsigned choice)
 {
-    return kind == HM_POINT_FAULT
-               ? faults[choice].name
+    return kind == HM_POINT_FAULT ? faults[choice].name
+           : kind == HM_POINT_ROT
+               ? rot_names[choice]
                : hm_simdisk_pattern_name((enum hm_simdisk_pattern)choice);
 }
 
@@ -134,11 +140,11 @@ bool hm_matrix_open(struct hm_matrix *m, const struct hm_scenario *scenario,
                     enum hm_world_plant plant, const char *prefix)
 {
     struct hm_world *w = &m->world;
-    uint64_t before;
     unsigned next = 0;
     int err;
 
     m->scenario = scenario;
+    m->end = NULL;
     hm_world_open(w, prefix);
     w->victim = scenario->victim;
     scenario->prepare(w);
@@ -147,11 +153,16 @@ bool hm_matrix_open(struct hm_matrix *m, const struct hm_scenario *scenario,
     w->plant = plant;
     w->autocheckpoint = scenario->autocheckpoint;
     hm_buf_init(&m->shows, SHOWS_BYTES_MAX);
-    before = hm_simdisk_counters(disk_of(m)).changes;
+    hm_buf_init(&m->tables, TABLES_BYTES_MAX);
     err = play(m, &next);
-    m->changes = hm_simdisk_counters(disk_of(m)).changes - before;
     if (err == HM_OK) {
         err = show(m, &m->shows);
+    }
+    if (err == HM_OK && scenario->rots) {
+        err = hm_dump_tables(hm_store_db(hm_world_node(w, w->victim)->node.store),
+                             &m->tables);
+        hm_world_stop(w, w->victim);
+        m->end = hm_simdisk_copy(disk_of(m), NULL);
     }
     if (err != HM_OK) {
         char why[HM_WORLD_WHY_MAX];
@@ -166,6 +177,8 @@ bool hm_matrix_open(struct hm_matrix *m, const struct hm_scenario *scenario,
 void hm_matrix_close(struct hm_matrix *m)
 {
     hm_buf_deinit(&m->shows);
+    hm_buf_deinit(&m->tables);
+    hm_simdisk_destroy(m->end);
     hm_world_close(&m->world);
 }
 
@@ -320,12 +333,85 @@ static enum hm_point_result run_fault(struct hm_matrix *m, const struct hm_point
     return result == HM_POINT_SOUND ? finish(m, next, point) : result;
 }
 
+/* -- Rot -----------------------------------------------------------------------------
+ */
+
+/* False: the file has no such place. */
+static bool damage(struct hm_matrix *m, const struct hm_point *point)
+{
+    static const int64_t distance[] = {13, 512, 4096};
+    const char *path = hm_world_path(&m->world, m->world.victim);
+    int64_t size = hm_simdisk_size(disk_of(m), path);
+    int64_t at = ((int64_t)point->at - 1) * distance[point->choice];
+    uint8_t bytes[4096] = {0};
+
+    if (at >= size) {
+        return false;
+    }
+    if (point->choice == 0) {
+        hm_simdisk_flip(disk_of(m), path, 8 * at + (int64_t)point->at % 8);
+    } else if (point->choice == 1) {
+        hm_simdisk_scribble(disk_of(m), path, at, bytes, 512);
+    } else {
+        (void)hm_simdisk_peek(disk_of(m), path, (at + 4096) % size, bytes,
+                              sizeof bytes);
+        hm_simdisk_scribble(disk_of(m), path, at, bytes, sizeof bytes);
+    }
+    return true;
+}
+
+/* Whoever reads is told of the damage, or gets the truth. */
+static enum hm_point_result run_rot(struct hm_matrix *m, const struct hm_point *point)
+{
+    struct hm_world *w = &m->world;
+    struct hm_buf shows;
+    struct hm_buf tables;
+    int err;
+    bool same;
+
+    if (m->end == NULL) {
+        return HM_POINT_BEHIND;
+    }
+    hm_simdisk_restore(disk_of(m), m->end);
+    if (!damage(m, point)) {
+        return HM_POINT_BEHIND;
+    }
+    hm_buf_init(&shows, SHOWS_BYTES_MAX);
+    hm_buf_init(&tables, TABLES_BYTES_MAX);
+    err = hm_world_start(w, w->victim);
+    if (err == HM_OK) {
+        err = show(m, &shows);
+    }
+    if (err == HM_OK) {
+        err = hm_dump_tables(hm_store_db(hm_world_node(w, w->victim)->node.store),
+                             &tables);
+    }
+    same = err == HM_OK &&
+           hm_bytes_equal(hm_buf_bytes(&shows), hm_buf_bytes(&m->shows)) &&
+           hm_bytes_equal(hm_buf_bytes(&tables), hm_buf_bytes(&m->tables));
+    hm_buf_deinit(&shows);
+    hm_buf_deinit(&tables);
+    if (err != HM_CORRUPT && !same) {
+        (void)hm_world_fail(w, "damage is served: %s", hm_err_name(err));
+        return HM_POINT_CORRUPT;
+    }
+    return HM_POINT_SOUND;
+}
+
 enum hm_point_result hm_matrix_run(struct hm_matrix *m, const struct hm_point *point)
 {
     hm_world_reset(&m->world);
     hm_simdisk_set_powersafe(disk_of(m), point->kind != HM_POINT_UNSAFE);
-    if (point->kind == HM_POINT_FAULT) {
+    switch (point->kind) {
+    case HM_POINT_FAULT:
         return run_fault(m, point);
+    case HM_POINT_ROT:
+        return run_rot(m, point);
+    case HM_POINT_CUT:
+    case HM_POINT_UNSAFE:
+    case HM_POINT_AGAIN:
+    case HM_POINT_KINDS_:
+    default:
+        return run_cut(m, point);
     }
-    return run_cut(m, point);
 }

@@ -11,6 +11,7 @@ enum hm_point_kind {
     HM_POINT_AGAIN,  /* it fails again at `again` while the store is opened and goes on
                       */
     HM_POINT_FAULT,  /* an operation fails; choice: which, see hm_point_fault_count */
+    HM_POINT_ROT,    /* the closed store is damaged at the at-th place; choice: how */
     HM_POINT_KINDS_
 };
 
@@ -50,7 +51,8 @@ struct hm_matrix {
     const struct hm_scenario *scenario;
     struct hm_world world;
     struct hm_buf shows; /* what the victim shows at the end of a run without a fault */
-    uint64_t changes;    /* operations that a cut can meet in such a run */
+    struct hm_simdisk *end; /* the victim's disk then, closed, where things may rot */
+    struct hm_buf tables;   /* what its store says then, all of it */
 };
 
 /* Plays the scenario once without a fault. False: that failed, world.why says how. */

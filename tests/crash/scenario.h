@@ -20,6 +20,7 @@ struct hm_scenario {
     unsigned autocheckpoint; /* pages; 0: as the store wants it */
     /* What must hold beside hm_check_node(), once the victim is up; may be NULL. */
     bool (*holds)(struct hm_world *w);
+    bool rots; /* its end is also where the file is damaged */
     /* Not a store of a node: holds() is the only check, and nothing is shown. */
     bool bare;
 };

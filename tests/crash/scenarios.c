@@ -474,6 +474,7 @@ static void no_file(struct hm_world *w)
 
 const struct hm_scenario hm_scenarios[] = {
     {.name = "save",
+     .rots = true,
      .victim = 1,
      .prepare = small_village,
      .steps = {s_new_large, s_phone, s_note, s_member, s_remove, s_resolve, s_new_small,
@@ -505,6 +506,7 @@ const struct hm_scenario hm_scenarios[] = {
      .prepare = small_village,
      .steps = {s_phone, s_take_away, s_sync}},
     {.name = "serve",
+     .rots = true,
      .victim = 0,
      .prepare = busy_village,
      .steps = {s_sync_four, s_all_save, s_sync_four_small}},

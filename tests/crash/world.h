@@ -20,7 +20,8 @@ enum {
 enum hm_world_plant {
     HM_PLANT_NONE,
     HM_PLANT_NORMAL, /* synchronous=NORMAL */
-    HM_PLANT_EARLY   /* answers before it commits */
+    HM_PLANT_EARLY,  /* answers before it commits */
+    HM_PLANT_TRUST   /* takes every page for what it was */
 };
 
 enum hm_ack_kind {
