@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/store_open.h"
+#include "storage/log.h"
 
 struct lane {
     struct hm_store_job *head;
@@ -94,6 +95,13 @@ static void tell(struct hm_buf *errmsg, const char *path, const char *text)
     }
 }
 
+static int check_tail(struct hm_store *store)
+{
+    int err = hm_store_begin_read(store);
+
+    return err == HM_OK ? hm_store_end(store, hm_log_check_tail(store)) : err;
+}
+
 static int check_store(const struct hm_store_thread_options *options,
                        struct hm_store *store, struct hm_buf *errmsg)
 {
@@ -103,15 +111,15 @@ static int check_store(const struct hm_store_thread_options *options,
     int64_t bytes = 0;
     int err = hm_db_size_bytes(db, &bytes);
 
-    if (err == HM_OK && bytes > options->check_bytes_max) {
-        return HM_OK;
-    }
     hm_buf_init(&report, 64 * 1024);
-    if (err == HM_OK) {
+    if (err == HM_OK && bytes <= options->check_bytes_max) {
         err = hm_db_check(db, &report);
     }
+    if (err == HM_OK) {
+        err = check_tail(store); /* of any size: what a bad end may have left */
+    }
     if (err != HM_OK) {
-        text = report.len > 0 ? hm_buf_str(&report) : hm_db_errmsg(db);
+        text = report.len > 0 ? hm_buf_str(&report) : hm_store_errmsg(store);
         tell(errmsg, options->path,
              text == NULL || text[0] == 0 ? hm_err_text(err) : text);
     }

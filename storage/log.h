@@ -62,6 +62,10 @@ enum { HM_LOG_DICTIONARIES_MAX = 3 };
 int hm_log_seal(struct hm_store *s, const struct hm_dictionary *dictionaries,
                 size_t dictionary_count, size_t bytes_max, bool *out_more) HM_MUST_USE;
 
+/* The newest own log's entries that lie in no segment yet are there and lead to its
+ * last hash: what a start can ask of a store of any size. Errors: HM_CORRUPT. */
+int hm_log_check_tail(struct hm_store *s) HM_MUST_USE;
+
 /* The segment that begins at or before entry n and holds it; a view of its bytes in
  * arena. Errors: HM_NOTFOUND. */
 struct hm_stored_segment {
