@@ -66,7 +66,8 @@ int hm_forms_load_table(struct hm_forms *forms, uint32_t number,
                         const struct hm_field_table **out_table) HM_MUST_USE;
 
 /* A hm_policy_of_fn (protocol/policy.h); forms is a struct hm_forms. `ask` while the
- * form or its table is not here. */
+ * form or its table is not here. When it cannot be read the open transaction is doomed
+ * (hm_store_doom()). */
 enum hm_field_policy hm_forms_policy_of(void *forms, const struct hm_row_key *row,
                                         uint32_t field);
 

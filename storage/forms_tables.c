@@ -109,10 +109,15 @@ enum hm_field_policy hm_forms_policy_of(void *forms, const struct hm_row_key *ro
 {
     const struct hm_field_table *table;
     const struct hm_field_entry *entry = NULL;
+    int err = HM_NOTFOUND;
 
-    if (row->form != HM_FORM_HOUSEHOLD &&
-        hm_forms_load_table(forms, row->form, &table) == HM_OK) {
+    if (row->form != HM_FORM_HOUSEHOLD) {
+        err = hm_forms_load_table(forms, row->form, &table);
+    }
+    if (err == HM_OK) {
         entry = hm_field_table_by_number(table, field);
+    } else if (err == HM_IO || err == HM_NOMEM || err == HM_CORRUPT) {
+        hm_store_doom(((struct hm_forms *)forms)->s, err); /* it may be here, unread */
     }
     return entry == NULL || entry->kind == HM_FIELD_KIND_REPEAT ? HM_FIELD_POLICY_ASK
                                                                 : entry->policy;

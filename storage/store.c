@@ -19,6 +19,7 @@ struct hm_store {
     uint8_t boot_id[HM_BOOT_ID_BYTES];
     char version[VERSION_MAX];
     unsigned depth; /* open begins */
+    int doom;       /* of the open transaction; HM_OK: none */
     struct hm_own_log own;
     struct hm_own_log own_before; /* as it was when the outermost transaction began */
     char errmsg[ERRMSG_MAX];
@@ -149,6 +150,7 @@ static int begin(struct hm_store *s, int (*open)(struct hm_db *db))
 
     if (s->depth == 0) {
         s->errmsg[0] = 0;
+        s->doom = HM_OK;
         s->own_before = s->own;
         err = open(s->db);
     }
@@ -175,6 +177,7 @@ int hm_store_end(struct hm_store *s, int err)
     if (s->depth > 0) {
         return err; /* the outermost one acts on it */
     }
+    err = err == HM_OK ? s->doom : err;
     if (err == HM_OK) {
         err = hm_db_commit(s->db);
     } else {
@@ -184,6 +187,13 @@ int hm_store_end(struct hm_store *s, int err)
         s->own = s->own_before; /* what it said may not be on disk */
     }
     return err;
+}
+
+void hm_store_doom(struct hm_store *s, int err)
+{
+    if (s->doom == HM_OK) {
+        s->doom = err;
+    }
 }
 
 int hm_store_get_number(struct hm_store *s, const char *name, int64_t *out_number)

@@ -70,6 +70,11 @@ int hm_store_begin(struct hm_store *s) HM_MUST_USE;
 int hm_store_begin_read(struct hm_store *s) HM_MUST_USE;
 int hm_store_end(struct hm_store *s, int err) HM_MUST_USE;
 
+/* For a callback that cannot return an error: the open transaction cannot be committed
+ * any more, hm_store_end() returns err (the first one) instead of HM_OK. Nothing
+ * happens outside of one. */
+void hm_store_doom(struct hm_store *s, int err);
+
 /* Facts about this node. Errors of get: HM_NOTFOUND. Bytes are copied to the arena. */
 int hm_store_get_number(struct hm_store *s, const char *name,
                         int64_t *out_number) HM_MUST_USE;
