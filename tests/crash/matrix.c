@@ -152,6 +152,7 @@ bool hm_matrix_open(struct hm_matrix *m, const struct hm_scenario *scenario,
     hm_world_reset(w);
     w->plant = plant;
     w->autocheckpoint = scenario->autocheckpoint;
+    w->cache = scenario->cache;
     hm_buf_init(&m->shows, SHOWS_BYTES_MAX);
     hm_buf_init(&m->tables, TABLES_BYTES_MAX);
     err = play(m, &next);

@@ -18,6 +18,8 @@ struct hm_scenario {
     hm_scenario_step_fn steps[HM_SCENARIO_STEPS_MAX];
 
     unsigned autocheckpoint; /* pages; 0: as the store wants it */
+    unsigned cache; /* pages; 0: as the store wants it. A small one reads again and
+                       again, and writes what is not committed yet */
     /* What must hold beside hm_check_node(), once the victim is up; may be NULL. */
     bool (*holds)(struct hm_world *w);
     bool rots; /* its end is also where the file is damaged */

@@ -62,6 +62,14 @@ void hm_world_reset(struct hm_world *w)
     w->why[0] = 0;
 }
 
+static int set(struct hm_village_node *n, const char *pragma, unsigned value)
+{
+    char sql[64];
+
+    (void)snprintf(sql, sizeof sql, "PRAGMA %s = %u", pragma, value);
+    return hm_db_exec(hm_store_db(n->node.store), sql);
+}
+
 int hm_world_start(struct hm_world *w, unsigned node)
 {
     struct hm_village_node *n = hm_world_node(w, node);
@@ -80,11 +88,10 @@ int hm_world_start(struct hm_world *w, unsigned node)
         sums->methods.xRead = sums->real->xRead;
     }
     if (err == HM_OK && w->autocheckpoint > 0) {
-        char sql[64];
-
-        (void)snprintf(sql, sizeof sql, "PRAGMA wal_autocheckpoint = %u",
-                       w->autocheckpoint);
-        err = hm_db_exec(hm_store_db(n->node.store), sql);
+        err = set(n, "wal_autocheckpoint", w->autocheckpoint);
+    }
+    if (err == HM_OK && w->cache > 0) {
+        err = set(n, "cache_size", w->cache);
     }
     if (err == HM_OK) {
         err = hm_forms_open(n->node.store, &n->forms);

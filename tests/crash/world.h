@@ -57,6 +57,7 @@ struct hm_world {
     struct hm_ack acks[HM_WORLD_ACKS_MAX];
     size_t ack_count;
     unsigned autocheckpoint; /* pages; 0: as the store wants it */
+    unsigned cache;          /* pages; 0: as the store wants it */
     int64_t reached; /* by a scenario that is not of a node: how far it was answered */
     char why[HM_WORLD_WHY_MAX];
 };
