@@ -8,7 +8,7 @@
 #include "tests/support/simfiles.h"
 #include "tests/support/village.h"
 
-enum { COVER_MAX = 8192, FEW = 5 };
+enum { COVER_MAX = 8192, FEW = 3 };
 
 static struct hm_village v;
 static struct hm_simfiles sim;
@@ -338,13 +338,13 @@ HM_TEST(a_power_cut_in_a_compaction_loses_nothing)
     unsigned before;
     unsigned calls;
 
-    before = count_calls(FEW + 1);
+    before = count_calls(2 * FEW + 2);
     small_max = FEW;
-    calls = count_calls(FEW + 1);
+    calls = count_calls(2 * FEW + 2);
     assert_true(calls > before); /* the same saves, and it was compacted */
     open_all();
-    cut_each(FEW + 1, 1, calls, true);
-    cut_each(FEW + 1, 1, calls, false);
+    cut_each(2 * FEW + 2, 1, calls, true);
+    cut_each(2 * FEW + 2, 1, calls, false);
     close_all();
 }
 
