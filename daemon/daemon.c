@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/http_routes.h"
+#include "daemon/log_keeper.h"
 #include "daemon/node.h"
 #include "daemon/notify.h"
 #include "daemon/serve/loop_routes.h"
@@ -68,6 +69,16 @@ static int code_of(int err)
         return HM_DAEMON_CONFIG;
     default:
         return 1;
+    }
+}
+
+#define REPAIR "end hamletd, then run: hamlet --dir %s repair"
+
+/* A store that nothing can be read from is a matter for repair alone. */
+static void advise(struct hm_daemon *d, int err)
+{
+    if (err == HM_CORRUPT) {
+        hm_buf_printf(&d->errmsg, "; " REPAIR, d->options->dir);
     }
 }
 
@@ -151,6 +162,19 @@ static struct hm_store_thread_options store_options(const struct hm_daemon *d)
                                             .check_bytes_max = CHECK_BYTES_MAX};
 }
 
+/* hamlet init makes the store: one that has gone is not to be replaced by an empty one,
+ * which would know nothing and take nothing. */
+static int find_store(struct hm_daemon *d)
+{
+    struct stat about;
+
+    if (stat(d->store_path, &about) == 0 || errno != ENOENT) {
+        return HM_OK; /* what else is wrong is seen when it is opened */
+    }
+    hm_buf_printf(&d->errmsg, "%s: the store is missing", d->store_path);
+    return HM_CORRUPT;
+}
+
 int hm_daemon_check(const struct hm_daemon_options *options)
 {
     struct hm_daemon *d = calloc(1, sizeof *d);
@@ -167,7 +191,11 @@ int hm_daemon_check(const struct hm_daemon_options *options)
     if (err == HM_OK) {
         store = store_options(d);
         store.check_bytes_max = INT64_MAX;
-        err = hm_store_thread_check(&store, &d->errmsg);
+        err = find_store(d);
+        if (err == HM_OK) {
+            err = hm_store_thread_check(&store, &d->errmsg);
+        }
+        advise(d, err);
     }
     if (err != HM_OK) {
         code = say(NULL, &d->errmsg, err);
@@ -210,7 +238,13 @@ static void on_part_closed(void *owner)
     if (--d->closing > 0) {
         return;
     }
-    if (d->node.disk != NULL) { /* answers on their way may still look at it */
+    if (d->node.log_keeper != NULL) { /* the store files what is left when it closes */
+        struct hm_log_keeper *keeper = d->node.log_keeper;
+
+        d->node.log_keeper = NULL;
+        d->closing = 1;
+        hm_log_keeper_close(keeper, on_part_closed, d);
+    } else if (d->node.disk != NULL) { /* answers on their way may still look at it */
         struct hm_disk *disk = d->node.disk;
 
         d->node.disk = NULL;
@@ -350,6 +384,31 @@ static void on_fatal(void *owner, int err, const char *text)
     _exit(1);
 }
 
+/* What is stored is not what was written: nothing more is written, reading goes on. */
+static void on_damaged(void *owner, int err, const char *text)
+{
+    struct hm_daemon *d = owner;
+    struct hm_node *node = &d->node;
+
+    (void)err;
+    (void)snprintf(node->damaged, sizeof node->damaged,
+                   "the store is damaged and nothing is saved or synced: " REPAIR,
+                   node->dir);
+    hm_journal_write(node->journal, HM_JOURNAL_ERROR, "%s (%s)", node->damaged, text);
+    hm_upstream_set_paused(node->upstream, true);
+}
+
+static void on_written(void *owner)
+{
+    hm_log_keeper_wake(((struct hm_daemon *)owner)->node.log_keeper);
+}
+
+/* On the writer's thread. */
+static void at_end(void *owner, const struct hm_store_side *side)
+{
+    hm_log_keeper_end(((struct hm_daemon *)owner)->node.log_keeper, side->store);
+}
+
 /* Starting. */
 
 static int take_lock(struct hm_daemon *d)
@@ -422,10 +481,18 @@ static int start_disk(struct hm_daemon *d)
 static int start_store(struct hm_daemon *d)
 {
     struct hm_store_thread_options options = store_options(d);
+    int err = find_store(d);
 
     options.fatal = on_fatal;
+    options.damaged = on_damaged;
+    options.written = on_written;
+    options.at_end = at_end;
     options.owner = d;
-    return hm_store_thread_open(&d->loop, &options, &d->errmsg, &d->node.store);
+    if (err == HM_OK) {
+        err = hm_store_thread_open(&d->loop, &options, &d->errmsg, &d->node.store);
+    }
+    advise(d, err);
+    return err;
 }
 
 static int start(struct hm_daemon *d)
@@ -443,6 +510,9 @@ static int start(struct hm_daemon *d)
     }
     if (err == HM_OK) {
         err = start_handles(d);
+    }
+    if (err == HM_OK) {
+        err = hm_log_keeper_open(node, &node->log_keeper);
     }
     if (err == HM_OK) {
         err = start_disk(d);

@@ -97,5 +97,8 @@ void hm_http_answer_error(struct hm_http_request *req, int err, const char *form
     (void)vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
     problem(req, hm_api_json_status(err), err == HM_BUSY ? 5 : 0, hm_err_name(err),
-            hm_err_text(err), detail[0] == 0 ? hm_err_text(err) : detail);
+            hm_err_text(err),
+            detail[0] != 0      ? detail
+            : err == HM_CORRUPT ? HM_API_DAMAGED
+                                : hm_err_text(err));
 }

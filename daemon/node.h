@@ -14,7 +14,10 @@
 #include "daemon/store_thread.h"
 #include "daemon/turn.h"
 
+struct hm_log_keeper;
 struct hm_upstream;
+
+enum { HM_NODE_DAMAGED_MAX = 400 };
 
 struct hm_node {
     uv_loop_t *loop;
@@ -27,6 +30,9 @@ struct hm_node {
     struct hm_http_client *client;
     struct hm_upstream *upstream;
     struct hm_disk *disk;
+    struct hm_log_keeper *log_keeper;
+    /* What is wrong with the store, which is then only read; "": nothing is known. */
+    char damaged[HM_NODE_DAMAGED_MAX];
     struct hm_turn turn;
     uint64_t syncs_served;
     uint64_t syncs_refused;

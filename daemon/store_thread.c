@@ -1,7 +1,8 @@
 /* Happy path: submit() links the job; a thread takes it, runs work() and puts it into
  * the list of ended jobs; an async handle wakes the loop, which calls done().
- * Failures: what work() leaves in job->err reaches done(). HM_IO and HM_CORRUPT of the
- * writer reach fatal() first, and the writer takes no further job.
+ * Failures: what work() leaves in job->err reaches done(). HM_IO of the writer reaches
+ * fatal() first, and the writer takes no further job; HM_CORRUPT of any thread reaches
+ * damaged(), and the writer ends its jobs with it.
  * Close: the threads cancel what waits, close their stores, the writer last, since only
  * it can empty the WAL, and end; the loop delivers
  * what they left, joins them, closes the handle and calls closed(). */
@@ -47,10 +48,15 @@ struct hm_store_thread {
     bool closing;
     int fatal_err;
     char fatal_text[256];
+    bool damaged;
+    char damaged_text[256];
     struct hm_store_thread_stats stats;
 
     /* The loop's own. */
     bool fatal_told;
+    bool opened;
+    bool damaged_told;
+    uint64_t writes_told;
     bool async_open;
     hm_store_closed_cb closed;
     void *closed_owner;
@@ -172,7 +178,8 @@ static void end_job(struct hm_store_thread *t, struct hm_store_job *job)
     (void)uv_async_send(&t->async);
 }
 
-static void cancel_all(struct worker *w, struct lane *lane)
+/* What waits ends with err. */
+static void end_all(struct worker *w, struct lane *lane, int err)
 {
     while (lane->head != NULL) {
         struct hm_store_job *job = pop(lane);
@@ -183,14 +190,29 @@ static void cancel_all(struct worker *w, struct lane *lane)
             uv_mutex_lock(&w->t->lock);
         }
         job->again = false;
-        job->err = HM_CANCELED;
+        job->err = err;
         end_job(w->t, job);
     }
 }
 
+static bool is_damage(const struct hm_store_thread *t, int err)
+{
+    return err == HM_CORRUPT && t->options.damaged != NULL;
+}
+
 static bool is_fatal(const struct worker *w, int err)
 {
-    return w->writes && (err == HM_IO || err == HM_CORRUPT);
+    return w->writes && (err == HM_IO || err == HM_CORRUPT) && !is_damage(w->t, err);
+}
+
+static void note_damage(struct hm_store_thread *t, const char *text)
+{
+    if (!t->damaged) {
+        t->damaged = true;
+        (void)snprintf(t->damaged_text, sizeof t->damaged_text, "%s", text);
+        uv_cond_broadcast(&t->lanes[HM_STORE_WRITE].wake);
+        (void)uv_async_send(&t->async);
+    }
 }
 
 static void note_end(struct worker *w, struct lane *lane, struct hm_store_job *job)
@@ -202,6 +224,11 @@ static void note_end(struct worker *w, struct lane *lane, struct hm_store_job *j
         t->fatal_err = job->err;
         (void)snprintf(t->fatal_text, sizeof t->fatal_text, "%s",
                        hm_store_errmsg(w->side.store));
+    }
+    if (is_damage(t, job->err)) {
+        const char *text = hm_store_errmsg(w->side.store);
+
+        note_damage(t, text[0] == 0 ? hm_err_text(job->err) : text);
     }
     if (job->again && job->err == HM_OK) {
         push(lane, job);
@@ -247,6 +274,9 @@ static void serve_lane(struct worker *w, struct lane *lane)
     struct hm_store_thread *t = w->t;
 
     while (!t->closing) {
+        if (w->writes && t->damaged) {
+            end_all(w, lane, HM_CORRUPT);
+        }
         if (lane->head == NULL || t->fatal_err != HM_OK) {
             uv_cond_wait(&lane->wake, &t->lock);
             continue;
@@ -259,7 +289,7 @@ static void serve_lane(struct worker *w, struct lane *lane)
             t->stats.write_since_ms = 0;
         }
     }
-    cancel_all(w, lane);
+    end_all(w, lane, HM_CANCELED);
 }
 
 static void thread_main(void *arg)
@@ -275,6 +305,12 @@ static void thread_main(void *arg)
         err = check_store(&t->options, w->side.store, &errmsg);
     }
     uv_mutex_lock(&t->lock);
+    if (w->writes && is_damage(t, err)) {
+        close_side(&w->side); /* the readers may still open it */
+        note_damage(t, hm_buf_str(&errmsg) == NULL ? hm_err_text(err)
+                                                   : hm_buf_str(&errmsg));
+        err = HM_OK;
+    }
     if (err != HM_OK && t->open_err == HM_OK) {
         t->open_err = err;
         hm_buf_append(t->open_errmsg, hm_buf_bytes(&errmsg));
@@ -288,6 +324,10 @@ static void thread_main(void *arg)
         uv_cond_wait(&t->changed, &t->lock); /* the last to close empties the WAL */
     }
     uv_mutex_unlock(&t->lock);
+    if (w->writes && w->side.store != NULL && err == HM_OK &&
+        t->options.at_end != NULL) {
+        t->options.at_end(t->options.owner, &w->side);
+    }
     close_side(&w->side); /* may take long: a last checkpoint */
     hm_buf_deinit(&errmsg);
     uv_mutex_lock(&t->lock);
@@ -349,16 +389,28 @@ static void on_async(uv_async_t *async)
 {
     struct hm_store_thread *t = async->data;
     bool over;
+    bool damaged;
+    bool wrote;
     int fatal;
 
     uv_mutex_lock(&t->lock);
     fatal = t->fatal_err;
+    damaged = t->damaged;
+    wrote = t->stats.writes != t->writes_told;
+    t->writes_told = t->stats.writes;
     uv_mutex_unlock(&t->lock);
     if (fatal != HM_OK && !t->fatal_told) {
         t->fatal_told = true;
         t->options.fatal(t->options.owner, fatal, t->fatal_text);
     }
+    if (damaged && t->opened && !t->damaged_told) {
+        t->damaged_told = true;
+        t->options.damaged(t->options.owner, HM_CORRUPT, t->damaged_text);
+    }
     deliver(t);
+    if (wrote && t->options.written != NULL) {
+        t->options.written(t->options.owner);
+    }
     uv_mutex_lock(&t->lock);
     over = t->closing && t->alive == 0 && t->ended == NULL;
     uv_mutex_unlock(&t->lock);
@@ -440,6 +492,7 @@ int hm_store_thread_open(uv_loop_t *loop, const struct hm_store_thread_options *
         hm_store_thread_close(t, NULL, NULL);
         return err;
     }
+    t->opened = true;
     *out_thread = t;
     return HM_OK;
 }

@@ -31,7 +31,8 @@ enum hm_store_lane { HM_STORE_WRITE, HM_STORE_READ };
  * first part. Hands off from a successful submit until done(). */
 struct hm_store_job {
     /* On a store thread. Sets job->err, touches the store and its own job alone, leaves
-     * no transaction open. On the writer HM_IO and HM_CORRUPT end the process. */
+     * no transaction open. HM_IO on the writer is fatal, HM_CORRUPT on any thread says
+     * that the store is damaged. */
     void (*work)(struct hm_store_job *job, const struct hm_store_side *side);
     /* Instead of work, for jobs of the writer that gain from one sync of the disk:
      * jobs that stand one behind the other with the same function come together. */
@@ -62,12 +63,22 @@ struct hm_store_thread_options {
     /* On the loop thread, before anything else is delivered: nothing more can be kept.
      * The owner ends the process. */
     hm_store_fatal_cb fatal;
+    /* On the loop thread, once: stored data is damaged, found at the start or by a job.
+     * From then on nothing is written, the writer's jobs end with HM_CORRUPT, readers
+     * go on. NULL: HM_CORRUPT of the writer is fatal too, and an error of open. */
+    hm_store_fatal_cb damaged;
+    /* On the loop thread: jobs of the writer have ended. May be NULL. */
+    void (*written)(void *owner);
+    /* On the writer's thread, when all others have closed their stores and before it
+     * closes its own: nothing is written any more. May be NULL. */
+    void (*at_end)(void *owner, const struct hm_store_side *side);
     void *owner;
 };
 
 /* Opens the store on its threads and waits for it: minutes when it must be migrated. On
  * error errmsg gets one line and *out_thread is unchanged.
- * Errors: as hm_store_open(); HM_CORRUPT also when the check finds something. */
+ * Errors: as hm_store_open(); HM_CORRUPT also when the check finds something, unless
+ * there is damaged() and the readers can open it. */
 int hm_store_thread_open(uv_loop_t *loop, const struct hm_store_thread_options *options,
                          struct hm_buf *errmsg,
                          struct hm_store_thread **out_thread) HM_MUST_USE;

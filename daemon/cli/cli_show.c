@@ -106,8 +106,14 @@ void hm_cli_show_status(struct hm_cli *cli, const json_t *document)
                     "hamlet enroll CODE\n",
                     out);
     }
+    if (!is_null(document, "damaged")) {
+        hm_cli_print_fill(out, document, "DAMAGED     {damaged}\n");
+    }
     show_scopes(out, json_object_get(document, "scopes"));
     show_upstream(out, document);
+    if (is_null(document, "households")) {
+        return; /* the store can't be read: nothing else is known */
+    }
     show_unsent(out, document);
     hm_cli_print_fill(
         out, document,

@@ -167,11 +167,16 @@ static const char *line_of(struct hm_call *call, int err)
     if (call->line[0] != 0) {
         return call->line;
     }
+    if (said[0] != 0 && !engine && err == HM_CORRUPT) {
+        (void)snprintf(call->line, sizeof call->line, "%s: %s", said, HM_API_DAMAGED);
+        return call->line;
+    }
     if (said[0] != 0 && !engine) {
         return said;
     }
-    return err == HM_NOSPACE ? "the disk is full: free some space and try again"
-                             : hm_err_text(err);
+    return err == HM_NOSPACE   ? "the disk is full: free some space and try again"
+           : err == HM_CORRUPT ? HM_API_DAMAGED
+                               : hm_err_text(err);
 }
 
 static void answer_problem(struct hm_call *call, int err)

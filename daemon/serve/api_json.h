@@ -6,6 +6,10 @@
 
 #include "daemon/serve/call.h"
 
+/* What is said when stored data is damaged and nothing better is known. */
+#define HM_API_DAMAGED                                                                 \
+    "the store is damaged and read-only: end hamletd, then run hamlet repair"
+
 /* The HTTP status of an error code. */
 unsigned hm_api_json_status(int err);
 /* Split request->query into call->parameters; only the names in allowed, one blank

@@ -74,8 +74,8 @@ static void on_handled(struct hm_store_job *job)
         hm_upstream_saved(x->node->upstream);
     }
     if (route->answer.status == 0) {
-        hm_http_answer_error(x->req, job->err == HM_OK ? HM_CANCELED : job->err,
-                             "the node is stopping");
+        hm_http_answer_error(x->req, job->err == HM_OK ? HM_CANCELED : job->err, "%s",
+                             job->err == HM_CORRUPT ? "" : "the node is stopping");
     } else {
         respond(route);
     }

@@ -43,6 +43,10 @@ static void run_sync(struct hm_loop_exchange *loop)
                              WAIT_S_MAX);
         return;
     }
+    if (loop->x.node->damaged[0] != 0) {
+        hm_http_answer_error(loop->x.req, HM_CORRUPT, "%s", loop->x.node->damaged);
+        return;
+    }
     loop->waiting = (struct hm_sync_wait){.settle = loop->wait[0] != 0,
                                           .timeout_ms = (uint64_t)seconds * 1000,
                                           .done = on_synced};

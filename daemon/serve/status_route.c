@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/log_keeper.h"
 #include "daemon/serve/loop_routes.h"
 #include "daemon/serve/node_facts.h"
 #include "daemon/store_open.h"
@@ -125,9 +126,22 @@ static json_t *upstream_json(const struct hm_upstream_facts *upstream)
                      upstream->last_error[0] == 0 ? NULL : upstream->last_error);
 }
 
+/* What the store would say, when it can't be read any more. */
+static void forget_numbers(json_t *json)
+{
+    static const char *const names[] = {"role",     "scopes",     "unsent",
+                                        "receipts", "households", "conflicts",
+                                        "paused",   "quarantine", "clock_offset_ms"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)json_object_set_new(json, names[i], json_null());
+    }
+}
+
 static json_t *status_json(const struct hm_loop_exchange *loop)
 {
     struct hm_node_facts *facts = loop->facts;
+    const char *damaged = loop->x.node->damaged;
     struct hm_upstream_facts upstream;
     json_t *scopes = facts->scopes;
     json_t *json;
@@ -136,7 +150,7 @@ static json_t *status_json(const struct hm_loop_exchange *loop)
     hm_upstream_facts(loop->x.node->upstream, &upstream);
     json = json_pack(
         "{s:s, s:s, s:o, s:o, s:{s:I, s:i, s:I, s:o}, s:{s:I, s:I}, s:b, s:I, s:I, "
-        "s:I, s:o, s:o, s:s, s:b}",
+        "s:I, s:o, s:o, s:s, s:b, s:s?}",
         "node", loop->x.node->config.name, "role", hm_node_facts_role_name(facts->role),
         "scopes", scopes, "upstream", upstream_json(&upstream), "unsent", "changes",
         (json_int_t)facts->unsent_changes, "attachments", 0, "bytes",
@@ -147,7 +161,8 @@ static json_t *status_json(const struct hm_loop_exchange *loop)
         (json_int_t)facts->conflicts, "quarantine", (json_int_t)facts->quarantine,
         "alarms", alarms_json(loop), "clock_offset_ms",
         facts->has_clock_offset ? json_integer(facts->clock_offset_ms) : json_null(),
-        "version", hm_store_open_version(), "read_only", 0);
+        "version", hm_store_open_version(), "read_only", damaged[0] != 0, "damaged",
+        damaged[0] == 0 ? NULL : damaged);
     return json;
 }
 
@@ -155,7 +170,15 @@ static void on_status(struct hm_store_job *job)
 {
     struct hm_loop_exchange *loop = HM_CONTAINER_OF(job, struct hm_loop_exchange, job);
 
-    if (job->err != HM_OK) {
+    if (job->err == HM_CORRUPT) {
+        struct hm_node_facts *facts = loop->facts;
+        json_t *json;
+
+        facts->scopes = json_array();
+        json = status_json(loop);
+        forget_numbers(json);
+        hm_http_answer_json(loop->x.req, 200, json);
+    } else if (job->err != HM_OK) {
         hm_http_answer_error(loop->x.req, job->err, "%s", "");
     } else {
         hm_http_answer_json(loop->x.req, 200, status_json(loop));
@@ -205,6 +228,7 @@ static void on_metrics(struct hm_store_job *job)
     const struct hm_node_facts *facts = loop->facts;
     const struct hm_node *node = loop->x.node;
     struct hm_store_thread_stats stats;
+    struct hm_log_keeper_facts filing;
     struct hm_buf out;
 
     if (job->err != HM_OK) {
@@ -224,6 +248,12 @@ static void on_metrics(struct hm_store_job *job)
     write_value(&out, "conflicts", "gauge", facts->conflicts);
     write_value(&out, "quarantine", "gauge", facts->quarantine);
     write_value(&out, "unsent_changes", "gauge", facts->unsent_changes);
+    hm_log_keeper_facts(node->log_keeper, &filing);
+    write_value(&out, "log_file_bytes", "gauge", filing.files.bytes);
+    write_value(&out, "log_file_entries", "gauge", filing.files.entries);
+    write_value(&out, "log_filings_total", "counter", filing.filings);
+    write_value(&out, "log_filing_failures", "gauge", filing.failures);
+    write_value(&out, "damaged", "gauge", node->damaged[0] != 0);
     if (hm_disk_free_bytes(node->disk) != UINT64_MAX) {
         write_value(&out, "disk_free_bytes", "gauge", hm_disk_free_bytes(node->disk));
     }

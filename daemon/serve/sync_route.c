@@ -16,7 +16,7 @@
 #include "storage/devices.h"
 #include "storage/serve.h"
 
-enum { BODIES_MAX = 64, RETRY_S_MIN = 5, RETRY_S_SPAN = 25 };
+enum { BODIES_MAX = 64, RETRY_S_MIN = 5, RETRY_S_SPAN = 25, DAMAGED_RETRY_S = 600 };
 
 struct sync_exchange {
     struct hm_exchange x;
@@ -164,7 +164,10 @@ static void on_served(struct hm_store_job *job)
     struct sync_exchange *sync = HM_CONTAINER_OF(job, struct sync_exchange, job);
     struct hm_http_request *req = sync->x.req;
 
-    if (job->err != HM_OK) {
+    if (job->err == HM_CORRUPT) {
+        hm_http_answer_problem(req, 503, DAMAGED_RETRY_S,
+                               "this hub's store is damaged and must be repaired");
+    } else if (job->err != HM_OK) {
         hm_http_answer_error(req, job->err, "%s", sync->why);
     } else if (!sync->known) {
         hm_http_answer_problem(req, 401, 0, "%s",

@@ -19,6 +19,10 @@ struct scene {
     struct hm_store_thread *t;
     unsigned dones;
     int fatal_err;
+    unsigned damaged; /* times that it was told */
+    char damage[256];
+    unsigned written;
+    unsigned ends; /* calls of at_end() */
     bool stop;
     bool closed;
 };
@@ -42,6 +46,29 @@ static void on_fatal(void *owner, int err, const char *text)
     s->fatal_err = err;
 }
 
+static void on_damaged(void *owner, int err, const char *text)
+{
+    struct scene *s = owner;
+
+    assert_int_equal(err, HM_CORRUPT);
+    (void)snprintf(s->damage, sizeof s->damage, "%s", text);
+    s->damaged++;
+}
+
+static void on_written(void *owner)
+{
+    ((struct scene *)owner)->written++;
+}
+
+static void at_end(void *owner, const struct hm_store_side *side)
+{
+    struct scene *s = owner;
+    int64_t n = 0;
+
+    CHECK_OK(hm_db_query_int(hm_store_db(side->store), "SELECT 1", &n));
+    s->ends++;
+}
+
 static void on_closed(void *owner)
 {
     struct scene *s = owner;
@@ -49,13 +76,17 @@ static void on_closed(void *owner)
     s->closed = true;
 }
 
-static int scene_open(struct scene *s, size_t queue_max)
+static int scene_open_with(struct scene *s, size_t queue_max, bool takes_damage)
 {
     struct hm_store_thread_options options = {.keys = &s->keys,
                                               .readers = 2,
                                               .queue_max = queue_max,
                                               .check_bytes_max = 1 << 20,
                                               .fatal = on_fatal,
+                                              .damaged =
+                                                  takes_damage ? on_damaged : NULL,
+                                              .written = on_written,
+                                              .at_end = at_end,
                                               .owner = s};
 
     *s = (struct scene){0};
@@ -66,6 +97,11 @@ static int scene_open(struct scene *s, size_t queue_max)
     hm_buf_init(&s->errmsg, 1000);
     options.path = s->path;
     return hm_store_thread_open(&s->loop, &options, &s->errmsg, &s->t);
+}
+
+static int scene_open(struct scene *s, size_t queue_max)
+{
+    return scene_open_with(s, queue_max, false);
 }
 
 static void scene_close(struct scene *s)
@@ -322,4 +358,112 @@ HM_TEST(a_damaged_store_is_refused)
     assert_int_equal(scene_open(&s, 10), HM_CORRUPT);
     assert_non_null(strstr(hm_buf_str(&s.errmsg), "store.db: "));
     scene_close(&s);
+}
+
+/* Damage that any thread finds ends writing, and only that. */
+HM_TEST(damage_ends_writing_alone)
+{
+    struct one finds;
+    struct one save;
+    struct one look;
+    struct scene s;
+
+    CHECK_OK(scene_open_with(&s, 100, true));
+    prepare(&finds, &s);
+    finds.give = HM_CORRUPT;
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_READ, &finds.job));
+    spin_dones(&s, 1);
+    assert_int_equal(s.damaged, 1);
+    assert_int_equal(finds.job.err, HM_CORRUPT);
+    prepare(&save, &s);
+    prepare(&look, &s);
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_WRITE, &save.job));
+    spin_dones(&s, 2);
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_READ, &look.job));
+    spin_dones(&s, 3);
+    assert_int_equal(save.runs, 0);
+    assert_int_equal(save.job.err, HM_CORRUPT);
+    assert_int_equal(look.runs, 1);
+    CHECK_OK(look.job.err);
+    assert_int_equal(s.damaged, 1);
+    assert_int_equal(s.fatal_err, HM_OK);
+    scene_close(&s);
+}
+
+/* A job of the writer that finds damage is answered with it; those behind it are too,
+ * also one that was in the middle of its work. */
+HM_TEST(damage_answers_what_waits)
+{
+    struct one finds;
+    struct one next;
+    struct scene s;
+
+    CHECK_OK(scene_open_with(&s, 100, true));
+    prepare(&finds, &s);
+    finds.give = HM_CORRUPT;
+    finds.left = 3;
+    prepare(&next, &s);
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_WRITE, &finds.job));
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_WRITE, &next.job));
+    spin_dones(&s, 2);
+    assert_int_equal(finds.runs, 1);
+    assert_int_equal(next.runs, 0);
+    assert_int_equal(next.job.err, HM_CORRUPT);
+    assert_int_equal(s.damaged, 1);
+    scene_close(&s);
+}
+
+/* A store with a broken page opens for reading, and says what is wrong. */
+HM_TEST(damage_found_at_the_start_leaves_reading)
+{
+    static const char nothing[4096];
+    struct one save;
+    struct one look;
+    struct scene s;
+    FILE *file;
+
+    CHECK_OK(scene_open(&s, 10));
+    scene_close(&s);
+    assert_int_equal(s.ends, 1);
+    file = fopen(s.path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 12 * (long)sizeof nothing, SEEK_SET), 0);
+    assert_int_equal(fwrite(nothing, sizeof nothing, 1, file), 1);
+    CHECK_OK(fclose(file));
+    assert_int_equal(scene_open(&s, 10), HM_CORRUPT);
+    scene_close(&s);
+    CHECK_OK(scene_open_with(&s, 10, true));
+    prepare(&save, &s);
+    prepare(&look, &s);
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_WRITE, &save.job));
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_READ, &look.job));
+    spin_dones(&s, 2);
+    assert_int_equal(s.damaged, 1);
+    assert_non_null(strstr(s.damage, "store.db: "));
+    assert_int_equal(save.job.err, HM_CORRUPT);
+    CHECK_OK(look.job.err);
+    scene_close(&s);
+    assert_int_equal(s.ends, 0); /* there is no writer to end */
+}
+
+/* The owner hears of what was written, and has the last word before the store closes.
+ */
+HM_TEST(tells_what_was_written_and_when_it_ends)
+{
+    struct one look;
+    struct one save;
+    struct scene s;
+
+    CHECK_OK(scene_open(&s, 100));
+    prepare(&look, &s);
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_READ, &look.job));
+    spin_dones(&s, 1);
+    assert_int_equal(s.written, 0);
+    prepare(&save, &s);
+    CHECK_OK(hm_store_thread_submit(s.t, HM_STORE_WRITE, &save.job));
+    spin_dones(&s, 2);
+    assert_int_equal(s.written, 1);
+    assert_int_equal(s.ends, 0);
+    scene_close(&s);
+    assert_int_equal(s.ends, 1);
 }
