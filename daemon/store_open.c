@@ -43,18 +43,26 @@ static void read_boot_id(uint8_t out[HM_BOOT_ID_BYTES])
     (void)fclose(file);
 }
 
+void hm_store_open_options(const char *path, const struct hm_node_keys *keys,
+                           bool read_only, struct hm_store_options *out)
+{
+    *out =
+        (struct hm_store_options){.path = path,
+                                  .read_only = read_only,
+                                  .env = {.utc_ms = real_utc_ms, .random = real_random},
+                                  .device = keys->device,
+                                  .public_key = keys->public_key,
+                                  .secret_key = read_only ? NULL : keys->secret_key,
+                                  .version = HM_RELEASE};
+
+    read_boot_id(out->boot_id);
+}
+
 int hm_store_open_node(const char *path, const struct hm_node_keys *keys,
                        bool read_only, struct hm_store **out_store)
 {
-    struct hm_store_options options = {
-        .path = path,
-        .read_only = read_only,
-        .env = {.utc_ms = real_utc_ms, .random = real_random},
-        .device = keys->device,
-        .public_key = keys->public_key,
-        .secret_key = read_only ? NULL : keys->secret_key,
-        .version = HM_RELEASE};
+    struct hm_store_options options;
 
-    read_boot_id(options.boot_id);
+    hm_store_open_options(path, keys, read_only, &options);
     return hm_store_open(&options, out_store);
 }

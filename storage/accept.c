@@ -250,6 +250,24 @@ static int enter_if_it_fits(struct hm_accept *a, const struct entry *e,
     return err == HM_TOOBIG ? HM_OK : err; /* not even its dot fits into the vector */
 }
 
+static int judge(struct hm_accept *a, const struct entry *e,
+                 const struct hm_change *change, struct hm_household *h, bool found,
+                 int *verdict, char detail[HM_QUARANTINE_DETAIL_MAX])
+{
+    int err;
+
+    if (a->decided != NULL && a->decided(a->decided_arg, &e->dot, verdict)) {
+        (void)snprintf(detail, HM_QUARANTINE_DETAIL_MAX,
+                       "refused before the store was repaired: %s",
+                       hm_err_text(*verdict));
+        return HM_OK;
+    }
+    a->authority.arena = h->arena; /* what it reads dies with this change */
+    err = hm_authorise_change(&a->authority, change, h, found, verdict, detail);
+    a->authority.arena = a->arena;
+    return err;
+}
+
 static int accept_change(struct hm_accept *a, const struct entry *e)
 {
     char detail[HM_QUARANTINE_DETAIL_MAX] = "";
@@ -270,10 +288,7 @@ static int accept_change(struct hm_accept *a, const struct entry *e)
     } else {
         err = hm_households_load_or_new(a->s, &change.household, &arena, &h, &found);
         if (err == HM_OK) {
-            a->authority.arena = &arena; /* what it reads dies with this change */
-            err = hm_authorise_change(&a->authority, &change, &h, found, &verdict,
-                                      detail);
-            a->authority.arena = a->arena;
+            err = judge(a, e, &change, &h, found, &verdict, detail);
         }
         if (err == HM_OK && verdict != HM_OK) {
             err = quarantine_change(a, e, &change, verdict, detail);

@@ -44,6 +44,10 @@ struct hm_accept {
     size_t notice_count;
     size_t notice_room;
     uint64_t changes; /* new ones, refused ones too */
+    /* What was decided about an entry before, when the store is made anew; false: it is
+     * to be judged. NULL: all are. */
+    bool (*decided)(void *arg, const struct hm_dot *dot, int *out_verdict);
+    void *decided_arg;
 };
 
 /* arena must outlive a. */

@@ -260,6 +260,49 @@ int hm_log_next_own(struct hm_store *s, struct hm_dot *out_dot,
     return err;
 }
 
+int hm_log_restore_own(struct hm_store *s, uint64_t incarnation, int64_t order,
+                       struct hm_bytes birth, struct hm_log *out)
+{
+    struct hm_dot dot = {.incarnation = incarnation};
+    struct hm_birth born;
+    struct hm_log log = {.own = true, .entries = 1};
+    int err = hm_birth_decode(birth, &born);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    log.author = (struct hm_author){.incarnation = incarnation,
+                                    .device = born.device,
+                                    .base_wall_ms = born.wall_ms,
+                                    .clock_class = born.clock_class,
+                                    .clock_offset_ms = born.clock_offset_ms};
+    log.chain = hm_chain_next(&HM_CHAIN_START, birth);
+    err = insert_log(s, &log, order, &born);
+    if (err == HM_OK) {
+        err = insert_entry(s, &dot, &log.chain, HM_OK, &birth, 0);
+    }
+    if (err == HM_OK) {
+        *out = log;
+    }
+    return err;
+}
+
+int hm_log_restore_entry(struct hm_store *s, struct hm_log *log, struct hm_bytes bytes)
+{
+    struct hm_dot dot = {log->author.incarnation, log->entries};
+    struct hm_hash chain = hm_chain_next(&log->chain, bytes);
+    int err = insert_entry(s, &dot, &chain, HM_OK, &bytes, 0);
+
+    if (err == HM_OK) {
+        err = update_log(s, dot.incarnation, dot.n + 1, &chain);
+    }
+    if (err == HM_OK) {
+        log->entries++;
+        log->chain = chain;
+    }
+    return err;
+}
+
 int hm_log_add_history(struct hm_store *s, const struct hm_dot *dot,
                        const struct hm_household_id *household, uint32_t home)
 {

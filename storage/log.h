@@ -53,6 +53,14 @@ int hm_log_keep_segment(struct hm_store *s, uint64_t incarnation, uint64_t first
 int hm_log_chain_at(struct hm_store *s, uint64_t incarnation, uint64_t n,
                     struct hm_hash *out) HM_MUST_USE;
 
+/* Bring back an own log as it was written, in no segment: its birth, then entry after
+ * entry, each next in the chain. order: 1 for the device's first log, 2 .. For
+ * storage/repair.h. Errors: as hm_birth_decode(); HM_EXISTS. */
+int hm_log_restore_own(struct hm_store *s, uint64_t incarnation, int64_t order,
+                       struct hm_bytes birth, struct hm_log *out) HM_MUST_USE;
+int hm_log_restore_entry(struct hm_store *s, struct hm_log *log,
+                         struct hm_bytes bytes) HM_MUST_USE;
+
 enum { HM_LOG_DICTIONARIES_MAX = 3 };
 
 /* Seal own entries that lie in no segment yet, the oldest first, at most bytes_max of

@@ -7,24 +7,27 @@
     "since_utc_ms, "                                                                   \
     "released, bytes"
 
-int hm_quarantine_put(struct hm_store *s, const struct hm_quarantine_entry *entry)
+struct hm_hash hm_quarantine_hash(const struct hm_dot *dot, struct hm_bytes bytes)
 {
     /* Two changes may have the same bytes: the dot is part of the name. */
-    uint8_t dot[16];
-    struct hm_hash hash;
-    struct hm_stmt *stmt;
-    int err;
+    uint8_t name[16];
 
     for (unsigned i = 0; i < 8; i++) {
-        dot[i] = (uint8_t)(entry->dot.incarnation >> (8 * i));
-        dot[8 + i] = (uint8_t)(entry->dot.n >> (8 * i));
+        name[i] = (uint8_t)(dot->incarnation >> (8 * i));
+        name[8 + i] = (uint8_t)(dot->n >> (8 * i));
     }
-    hash = hm_hash_of(hm_bytes_of(dot, sizeof dot), entry->bytes);
-    err = hm_db_stmt(hm_store_db(s),
-                     "INSERT INTO quarantine (" COLUMNS ") VALUES "
-                     "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) "
-                     "ON CONFLICT (hash) DO NOTHING",
-                     &stmt);
+    return hm_hash_of(hm_bytes_of(name, sizeof name), bytes);
+}
+
+int hm_quarantine_put(struct hm_store *s, const struct hm_quarantine_entry *entry)
+{
+    struct hm_hash hash = hm_quarantine_hash(&entry->dot, entry->bytes);
+    struct hm_stmt *stmt;
+    int err = hm_db_stmt(hm_store_db(s),
+                         "INSERT INTO quarantine (" COLUMNS ") VALUES "
+                         "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) "
+                         "ON CONFLICT (hash) DO NOTHING",
+                         &stmt);
     if (err != HM_OK) {
         return err;
     }

@@ -23,6 +23,8 @@ struct hm_quarantine_entry {
     struct hm_bytes bytes; /* a change, or a whole segment when dot is zero */
 };
 
+/* What names an entry. */
+struct hm_hash hm_quarantine_hash(const struct hm_dot *dot, struct hm_bytes bytes);
 /* Keep; the same bytes twice are one entry. */
 int hm_quarantine_put(struct hm_store *s,
                       const struct hm_quarantine_entry *entry) HM_MUST_USE;

@@ -22,7 +22,8 @@ enum hm_cli_exit {
     HM_CLI_USAGE = 2,
     HM_CLI_NOT_RUNNING = 3,
     HM_CLI_NOT_ALLOWED = 4,
-    HM_CLI_PARTLY = 5 /* an import with rejected lines */
+    HM_CLI_PARTLY =
+        5 /* an import with rejected lines, a repair with own work missing */
 };
 
 enum {
@@ -84,6 +85,7 @@ void hm_cli_print_document(struct hm_cli *cli, const json_t *document);
 
 /* Commands with code of their own; each returns an exit code. */
 int hm_cli_init_run(struct hm_cli *cli);
+int hm_cli_repair_run(struct hm_cli *cli);
 int hm_cli_user_run_add(struct hm_cli *cli);
 int hm_cli_user_run_passwd(struct hm_cli *cli);
 int hm_cli_sync_run(struct hm_cli *cli);

@@ -124,6 +124,8 @@ static const struct hm_cli_command table[] = {
     {.name = "init", .args = "DIR", .summary = "Make a node in a new folder",
      .options = init_options, .arg_count_min = 1, .arg_count_max = 1, .method = "",
      .path = "", .run = hm_cli_init_run},
+    {.name = "repair", .args = "", .summary = "Mend the store of a node that is not running",
+     .method = "", .path = "", .run = hm_cli_repair_run},
     {.name = "status", .args = "", .summary = "Show how the node is",
      .method = GET, .path = "status", .show = hm_cli_show_status},
     {.name = "device invite", .args = "", .summary = "Make an enrolment code for a device",
