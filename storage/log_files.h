@@ -71,10 +71,11 @@ int hm_log_files_each(const struct hm_files *files, const char *dir, hm_log_file
 
 /* Do the files say of own logs what s says? Every segment is signed by this node, is a
  * whole chain, and no entry differs from the store's or is one that the store lacks.
- * Inside a transaction of the caller. *out_entries: those that were compared. A line
- * each in report for what is wrong, which is no error. */
+ * grows: the node is running, and may have filed what this snapshot of s does not have
+ * yet. Inside a transaction of the caller. *out_entries: those that were compared. A
+ * line each in report for what is wrong, which is no error. */
 int hm_log_files_check(const struct hm_files *files, const char *dir,
-                       struct hm_store *s, struct hm_buf *report,
+                       struct hm_store *s, bool grows, struct hm_buf *report,
                        uint64_t *out_entries) HM_MUST_USE;
 
 #endif

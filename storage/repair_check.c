@@ -177,7 +177,7 @@ static int check_all(struct checking *c, const struct hm_files *files, const cha
         err = note(c, hm_log_each(c->s, check_log, c), "the logs");
     }
     if (err == HM_OK) {
-        err = note(c, hm_log_files_check(files, dir, c->s, c->report, &count),
+        err = note(c, hm_log_files_check(files, dir, c->s, false, c->report, &count),
                    "the files of the log");
     }
     hm_arena_deinit(&arena);

@@ -9,6 +9,7 @@
 #include "storage/blobs.h"
 #include "storage/cursors.h"
 #include "storage/feeds.h"
+#include "storage/log_files.h"
 
 enum { REPORT_BYTES_MAX = 64 * 1024, DETAIL_BYTES_MAX = 400 };
 
@@ -130,6 +131,15 @@ static int check_blobs(struct verification *v)
     return err == HM_OK ? add_check(v, "blobs", "blobs, as their names say") : err;
 }
 
+static int check_log_files(struct verification *v)
+{
+    int err = hm_log_files_check(hm_files_disk(), v->call->node->dir, v->call->s, true,
+                                 &v->report, &v->count);
+
+    return err == HM_OK ? add_check(v, "log_files", "entries, filed beside the store")
+                        : err;
+}
+
 /* What the last exchanges said: the digests of both ends, hamlet by hamlet. */
 static int check_upstream(struct verification *v)
 {
@@ -178,8 +188,9 @@ static int run(struct verification *v, int (*check)(struct verification *v))
 
 int hm_verify_handle(struct hm_call *call)
 {
-    static int (*const checks[])(struct verification * v) = {
-        check_store, check_chains, check_digests, check_blobs, check_upstream};
+    static int (*const checks[])(struct verification *
+                                 v) = {check_store, check_chains,    check_digests,
+                                       check_blobs, check_log_files, check_upstream};
     struct verification v = {.call = call, .checks = json_array(), .ok = true};
     int err = HM_OK;
 

@@ -51,7 +51,8 @@ static json_t *element(const json_t *list, const char *member, const char *text)
 
 static void check_verified(struct e2e_node *node)
 {
-    static const char *const names[] = {"store", "chains", "digests", "blobs"};
+    static const char *const names[] = {"store", "chains", "digests", "blobs",
+                                        "log_files"};
     const json_t *answer = e2e_ok(node, "verify", NULL);
 
     assert_true(e2e_bool(answer, "ok"));
