@@ -23,9 +23,10 @@ int hm_repair_gather_old(struct hm_repair *r)
     if (options.path == NULL) {
         return HM_OK;
     }
-    if (hm_db_open(&options, &old) != HM_OK) {
+    err = hm_db_open(&options, &old);
+    if (err != HM_OK) {
         r->report->holes++; /* not even its head can be read */
-        return HM_OK;
+        return err == HM_NOMEM ? err : HM_OK;
     }
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && err == HM_OK; i++) {
         err = hm_salvage_table(old, hm_store_db(r->from), tables[i], &sum);
@@ -130,16 +131,20 @@ static int take_item(struct hm_repair *r, const struct hm_admin_item *item)
 
     hm_arena_init(&arena, 64 * 1024);
     err = hm_store_get_bytes(r->to, HM_META_AUTHORITY, &arena, &authority);
+    if (err == HM_NOTFOUND) { /* a centre's items are its own word */
+        authority = hm_bytes_of(hm_store_public_key(r->to), HM_PUBLIC_KEY_BYTES);
+        err = HM_OK;
+    }
     if (err == HM_OK && authority.len != HM_PUBLIC_KEY_BYTES) {
-        err = HM_NOTFOUND;
+        err = HM_SIGNATURE;
     }
     if (err == HM_OK) {
         err = hm_items_take(r->to, item, authority.data, &taken);
     }
     hm_arena_deinit(&arena);
     count->found++;
-    /* Whom to believe is not known, or it is not what was signed. */
-    return err == HM_NOTFOUND || err == HM_SIGNATURE || err == HM_TOOBIG ? HM_OK : err;
+    /* Not what was signed is left out. */
+    return err == HM_SIGNATURE || err == HM_TOOBIG ? HM_OK : err;
 }
 
 static int items_of_old(struct hm_repair *r)
@@ -204,11 +209,15 @@ static int basics_of_record(void *arg, const struct hm_record *record)
 {
     struct hm_repair *r = arg;
     struct hm_admin_item item;
+    int err;
 
     switch (record->kind) {
     case HM_RECORD_ITEM:
-        return hm_items_decode(record->body, &item) == HM_OK ? take_item(r, &item)
-                                                             : HM_OK;
+        err = hm_items_decode(record->body, &item);
+        if (err == HM_OK) {
+            err = take_item(r, &item);
+        }
+        return hm_err_class(err) == HM_CLASS_REJECT ? HM_OK : err;
     case HM_RECORD_BLOB:
     case HM_RECORD_DICTIONARY:
         r->report->counts[HM_REPAIR_BLOBS].found++;

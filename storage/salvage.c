@@ -145,7 +145,7 @@ static bool pass_hole(struct salvage *s, int64_t *at)
         }
     }
     for (int64_t far = 2 * NEAR_ROWS; found == 0; far *= 2) {
-        if (far > INT64_MAX / 4 || *at > INT64_MAX - far) {
+        if (far > INT64_MAX / 2 || *at > INT64_MAX - far) {
             return false;
         }
         if (is_readable(s, *at + far)) {
@@ -171,7 +171,7 @@ int hm_salvage_table(struct hm_db *from, struct hm_db *to, const char *table,
                      struct hm_salvaged *out)
 {
     struct salvage s = {.out = out};
-    int64_t at = 0; /* row numbers begin at 1 */
+    int64_t at = INT64_MIN; /* a key of one number is the row number, of any sign */
     int put = HM_OK;
     int err = prepare(from, to, table, &s);
 

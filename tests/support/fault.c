@@ -9,10 +9,12 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void __wrap_free(void *memory);
+char *__wrap_strdup(const char *text);
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *old, size_t size);
 void __real_free(void *memory);
+char *__real_strdup(const char *text);
 
 static bool active;
 static bool happened;
@@ -53,6 +55,12 @@ void *__wrap_realloc(void *old, size_t size)
     }
     memory = __real_realloc(old, size);
     return old == NULL ? counted(memory) : memory;
+}
+
+/* The C library's own would not be seen. */
+char *__wrap_strdup(const char *text)
+{
+    return fails() ? NULL : counted(__real_strdup(text));
 }
 
 void __wrap_free(void *memory)
