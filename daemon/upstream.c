@@ -427,6 +427,8 @@ static void start(struct hm_upstream *u)
     u->exchange.done = on_exchanged;
     if (!u->started) {
         u->started = true;
+        /* Nothing could be built from a damaged store, and nothing adopted into it. */
+        u->loaded_paused = u->loaded_paused || u->node->damaged[0] != 0;
         hm_upsync_init(&u->machine, u->loaded_paused);
         u->last_ok_utc_ms = u->loaded_last_ok;
         if (!is_near(u) && !hm_link_has_route(u->link)) {

@@ -12,6 +12,7 @@
 #include "daemon/serve/sealed.h"
 #include "protocol/enroll_code.h"
 #include "storage/devices.h"
+#include "storage/log_files.h"
 #include "tests/support/api.h"
 
 static struct hm_test_api api;
@@ -217,7 +218,7 @@ HM_TEST(verification_finds_what_rots)
         fail_msg("%s", api.text);
     }
     assert_int_equal(hm_test_api_count(&api, "checks"),
-                     4); /* a centre has no upstream */
+                     5); /* a centre has no upstream */
     assert_string_equal(at("checks.1.name"), "chains");
     assert_string_equal(at("checks.1.count"), "3"); /* a birth and two changes */
     assert_string_equal(at("checks.2.count"), "2");
@@ -231,6 +232,32 @@ HM_TEST(verification_finds_what_rots)
     assert_string_equal(at("checks.1.ok"), "false");
     assert_string_equal(at("checks.2.ok"), "false");
     assert_string_equal(at("checks.3.ok"), "true");
+    hm_test_api_close(&api);
+}
+
+/* What lies beside the store must say the same as the store. */
+HM_TEST(verification_looks_beside_the_store)
+{
+    struct hm_log_files_options options = {.files = hm_files_disk()};
+    struct hm_log_files *filing = NULL;
+
+    hm_test_api_open(&api);
+    (void)hm_test_api_household(&api, "Lan", "1");
+    options.dir = hm_test_folder();
+    options.secret_key = hm_store_secret_key(api.node.store);
+    options.device = hm_store_device(api.node.store);
+    CHECK_OK(hm_log_files_create(&options, &filing));
+    CHECK_OK(hm_log_files_file(filing, api.node.store));
+    hm_log_files_destroy(filing);
+    assert_int_equal(post("verify", ""), 200);
+    assert_string_equal(at("ok"), "true");
+    assert_string_equal(at("checks.4.name"), "log_files");
+    assert_string_equal(at("checks.4.count"), "2"); /* a birth and a change */
+    CHECK_OK(hm_db_exec(hm_store_db(api.node.store),
+                        "UPDATE entry SET chain = zeroblob(16) WHERE n = 1"));
+    assert_int_equal(post("verify", ""), 200);
+    assert_string_equal(at("ok"), "false");
+    assert_string_equal(at("checks.4.ok"), "false");
     hm_test_api_close(&api);
 }
 
