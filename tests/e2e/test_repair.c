@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "storage/db.h"
 #include "tests/support/child.h"
 #include "tests/support/e2e_data.h"
 #include "tests/support/test.h"
@@ -248,7 +249,8 @@ static void damage_and_repair(struct e2e_node *node, const struct saves *saves,
 {
     overwrite(node, random);
     check_damage_is_said(node);
-    (void)repair(node, E2E_DONE);
+    /* Nothing is deleted. */
+    assert_int_equal(access(e2e_str(repair(node, E2E_DONE), "old_store"), F_OK), 0);
     e2e_start(node);
     check_saves(saves, node);
 }
@@ -303,6 +305,62 @@ HM_TEST(a_centre_with_overwritten_pages)
         e2e_check_digests(&commune);
     }
     e2e_check_no_conflicts(&commune);
+    e2e_finish();
+}
+
+/* --- one household --- */
+
+/* The state of one household is no state any more; SQLite finds nothing wrong. */
+static void spoil_a_state(const struct e2e_node *node)
+{
+    struct hm_db_options options = {.path = e2e_path("%s/store.db", node->name)};
+    struct hm_db *db = NULL;
+
+    CHECK_OK(hm_db_open(&options, &db));
+    CHECK_OK(hm_db_begin(db));
+    CHECK_OK(hm_db_exec(db, "UPDATE household SET state = zeroblob(40) WHERE rowid = "
+                            "(SELECT MIN(rowid) FROM household)"));
+    CHECK_OK(hm_db_commit(db));
+    hm_db_close(db);
+}
+
+/* It is refused with a line, the others are shown, and nothing is written any more. */
+HM_TEST(a_damaged_household_is_refused_alone)
+{
+    struct e2e_commune commune = e2e_commune(HOUSEHOLDS);
+    json_t *ids[] = {e2e_households(commune.a, E2E_HAMLET_A),
+                     e2e_households(commune.a, E2E_HAMLET_BOTH)};
+    unsigned shown = 0;
+    unsigned refused = 0;
+
+    e2e_stop(commune.a);
+    spoil_a_state(commune.a);
+    e2e_start(commune.a);
+    assert_false(e2e_bool(e2e_ok(commune.a, "status", NULL), "read_only"));
+    for (size_t list = 0; list < 2; list++) {
+        for (size_t i = 0; i < json_array_size(ids[list]); i++) {
+            const struct e2e_result *result =
+                e2e_cli(commune.a, "household", "show", e2e_id_at(ids[list], i), NULL);
+
+            shown += result->exit_code == E2E_DONE;
+            refused += result->exit_code == E2E_FAILED;
+            assert_true(result->exit_code == E2E_DONE ||
+                        strstr(result->err, "hamlet repair") != NULL);
+        }
+    }
+    assert_int_equal(refused, 1);
+    assert_true(shown > 10);
+    assert_true(e2e_bool(e2e_ok(commune.a, "status", NULL), "read_only"));
+    e2e_write_file(e2e_path("save.json"),
+                   e2e_text(e2e_keep(e2e_new_save(E2E_HAMLET_A, "Lê Thị Sau", 1))));
+    (void)e2e_refused(commune.a, E2E_FAILED, "household", "put", e2e_path("save.json"),
+                      NULL);
+    e2e_stop(commune.a);
+    assert_false(e2e_bool(repair(commune.a, E2E_DONE), "sound"));
+    e2e_start(commune.a);
+    e2e_sync_all(&commune);
+    e2e_check_digests(&commune);
+    (void)e2e_add(commune.a, E2E_HAMLET_A, "Lê Thị Sau", 1);
     e2e_finish();
 }
 
