@@ -23,7 +23,7 @@ enum hm_err_class {
     X(CANCELED,      -1, NONE,   "canceled because the owner is closing") \
     X(NOMEM,         -2, RETRY,  "out of memory")                         \
     X(NETWORK,       -3, RETRY,  "the other node is not reachable")       \
-    X(NOSPACE,       -4, RETRY,  "no space left on the storage device")   \
+    X(NOSPACE,       -4, RETRY,  "the disk is full: free some space and try again") \
     X(TRUNCATED,     -5, REJECT, "data ends before the item does")        \
     X(MALFORMED,     -6, REJECT, "data breaks the wire format")           \
     X(TOOBIG,        -7, REJECT, "data exceeds a documented limit")       \

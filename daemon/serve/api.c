@@ -174,9 +174,7 @@ static const char *line_of(struct hm_call *call, int err)
     if (said[0] != 0 && !engine) {
         return said;
     }
-    return err == HM_NOSPACE   ? "the disk is full: free some space and try again"
-           : err == HM_CORRUPT ? HM_API_DAMAGED
-                               : hm_err_text(err);
+    return err == HM_CORRUPT ? HM_API_DAMAGED : hm_err_text(err);
 }
 
 static void answer_problem(struct hm_call *call, int err)
