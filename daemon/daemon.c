@@ -24,6 +24,7 @@
 #include "daemon/notify.h"
 #include "daemon/serve/loop_routes.h"
 #include "daemon/upstream.h"
+#include "storage/reserve.h"
 
 enum {
     READERS = 2,
@@ -478,6 +479,15 @@ static int start_disk(struct hm_daemon *d)
     return hm_disk_open(&d->loop, &options, &d->node.disk);
 }
 
+/* A full disk must not keep a node from showing what it has. */
+static int give_reserve(struct hm_daemon *d)
+{
+    char reserve[PATH_MAX];
+    int err = join_path(reserve, d->options->dir, HM_DISK_RESERVE, &d->errmsg);
+
+    return err == HM_OK ? hm_reserve_release(reserve) : err;
+}
+
 static int start_store(struct hm_daemon *d)
 {
     struct hm_store_thread_options options = store_options(d);
@@ -489,6 +499,10 @@ static int start_store(struct hm_daemon *d)
     options.at_end = at_end;
     options.owner = d;
     if (err == HM_OK) {
+        err = hm_store_thread_open(&d->loop, &options, &d->errmsg, &d->node.store);
+    }
+    if (err == HM_NOSPACE && give_reserve(d) == HM_OK) {
+        hm_buf_clear(&d->errmsg);
         err = hm_store_thread_open(&d->loop, &options, &d->errmsg, &d->node.store);
     }
     advise(d, err);

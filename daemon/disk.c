@@ -154,7 +154,7 @@ int hm_disk_open(uv_loop_t *loop, const struct hm_disk_options *options,
     d->options = *options;
     d->since_utc_ms = utc_ms();
     d->free_bytes = UINT64_MAX;
-    (void)snprintf(d->reserve, sizeof d->reserve, "%s/reserve", options->dir);
+    (void)snprintf(d->reserve, sizeof d->reserve, "%s/" HM_DISK_RESERVE, options->dir);
     (void)uv_timer_init(loop, &d->timer);
     d->timer.data = d;
     d->work.data = d;

@@ -11,6 +11,9 @@
 
 #include "daemon/journal.h"
 
+/* The file below dir that holds the reserve. */
+#define HM_DISK_RESERVE "reserve"
+
 struct hm_disk;
 typedef void (*hm_disk_closed_cb)(void *owner);
 

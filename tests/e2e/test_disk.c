@@ -240,6 +240,29 @@ HM_TEST(a_disk_full_at_once_syncs_from_the_reserve)
     end_small();
 }
 
+/* The disk was filled while the laptop was off: it starts from the reserve, shows what
+ * it has, and takes saves again when there is room. */
+HM_TEST(a_node_starts_on_a_full_disk)
+{
+    struct small s = begin_small(12, 6, 4);
+    json_int_t count = e2e_household_count(s.laptop);
+
+    wait_for_alarm(s.laptop, NULL);
+    e2e_stop(s.laptop);
+    assert_int_equal(access(e2e_path("a/reserve"), F_OK), 0);
+    leave_free(s.laptop, 0);
+    e2e_start(s.laptop);
+    wait_for_alarm(s.laptop, "no more saves");
+    assert_int_equal(e2e_count(e2e_households(s.laptop, E2E_HAMLET_A), ""), count);
+    check_no_space(e2e_refused(s.laptop, E2E_FAILED, "household", "put",
+                               save_file("Lê Thị Đầy"), NULL));
+    make_room(s.laptop);
+    wait_for_alarm(s.laptop, NULL);
+    (void)e2e_add(s.laptop, E2E_HAMLET_A, "Lê Thị Rộng", 2);
+    (void)e2e_sync(s.laptop);
+    end_small();
+}
+
 /* hamletd answers, or it has ended with a line that says why and is started again. */
 static bool still_runs(struct e2e_node *node)
 {
