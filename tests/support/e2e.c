@@ -109,6 +109,14 @@ static void print_log_tail(const struct e2e_node *node)
     free(text);
 }
 
+static void free_result(struct e2e_result *result)
+{
+    free(result->out);
+    free(result->err);
+    json_decref(result->json);
+    free(result);
+}
+
 static void release_all(void)
 {
     for (size_t i = 0; i < e2e.node_count; i++) {
@@ -122,10 +130,7 @@ static void release_all(void)
         struct e2e_result *result = e2e.results;
 
         e2e.results = result->next;
-        free(result->out);
-        free(result->err);
-        json_decref(result->json);
-        free(result);
+        free_result(result);
     }
     json_decref(e2e.kept);
     e2e.kept = NULL;
@@ -288,6 +293,17 @@ static struct e2e_result *end(struct e2e_job *job, double timeout_s, bool keep_o
 struct e2e_result *e2e_end(struct e2e_job *job, double timeout_s)
 {
     return end(job, timeout_s, false);
+}
+
+void e2e_forget(struct e2e_result *result)
+{
+    struct e2e_result **at = &e2e.results;
+
+    while (*at != result) {
+        at = &(*at)->next;
+    }
+    *at = result->next;
+    free_result(result);
 }
 
 struct e2e_result *e2e_tool(const char *out, const char *program, ...)
@@ -464,17 +480,21 @@ static void set_environment(const struct e2e_node *node, char text[2][1200],
                             struct hm_child_options *options)
 {
     const char *guard = getenv("HM_LOOP_GUARD");
+    size_t count = 0;
 
     (void)snprintf(text[0], sizeof text[0], "HAMLETD_DATA=%s/../share/hamletd",
                    bin_folder());
-    options->environment[0] = text[0];
+    options->environment[count++] = text[0];
+    for (size_t i = 0; node->environment[i] != NULL; i++) {
+        options->environment[count++] = node->environment[i];
+    }
     if (node->loop_guard) {
         if (guard == NULL || access(guard, R_OK) != 0) {
             e2e_fail("no loop guard: HM_LOOP_GUARD is %s",
                      guard == NULL ? "not set" : guard);
         }
         (void)snprintf(text[1], sizeof text[1], "LD_PRELOAD=%s", guard);
-        options->environment[1] = text[1];
+        options->environment[count] = text[1];
     }
 }
 
@@ -541,16 +561,21 @@ void e2e_check_alive(struct e2e_node *node)
     }
 }
 
+void e2e_launch(struct e2e_node *node)
+{
+    if (node->pid != 0) {
+        e2e_fail("%s runs already", node->name);
+    }
+    node->pid = spawn_daemon(node, NULL, e2e_path("%s.log", node->name));
+}
+
 struct e2e_result *e2e_start_or_end(struct e2e_node *node)
 {
     double started = hm_child_clock();
     const char *log = e2e_path("%s.log", node->name);
     int status;
 
-    if (node->pid != 0) {
-        e2e_fail("%s runs already", node->name);
-    }
-    node->pid = spawn_daemon(node, NULL, log);
+    e2e_launch(node);
     for (;;) {
         if (hm_child_wait(node->pid, 0, &status)) {
             node->pid = 0;

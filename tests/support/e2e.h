@@ -27,7 +27,7 @@ enum {
     E2E_BAD_CONFIG = 78 /* of hamletd */
 };
 
-enum { E2E_READY_S = 20, E2E_STOP_S = 15, E2E_CLI_S = 120 };
+enum { E2E_READY_S = 20, E2E_STOP_S = 15, E2E_CLI_S = 120, E2E_ENVIRONMENT_MAX = 5 };
 
 struct e2e_options {
     const char *name;
@@ -44,6 +44,8 @@ struct e2e_node {
     struct hm_proxy *proxy; /* the link to its upstream; NULL before enrolment */
     bool loop_guard;
     pid_t pid; /* 0: not running */
+    /* More for hamletd: NAME=VALUE until NULL, borrowed; set by the scenario. */
+    const char *environment[E2E_ENVIRONMENT_MAX + 1];
 };
 
 struct e2e_result {
@@ -71,6 +73,8 @@ bool e2e_long(void);
 struct e2e_node *e2e_init(const struct e2e_options *options);
 /* Starts hamletd and waits until `hamlet status` answers. */
 void e2e_start(struct e2e_node *node);
+/* Starts hamletd and waits for nothing; the caller looks after node->pid. */
+void e2e_launch(struct e2e_node *node);
 /* SIGTERM; it must end with 0 in time. */
 void e2e_stop(struct e2e_node *node);
 /* Starts hamletd and waits until it answers or ends by itself. NULL: it runs. */
@@ -111,6 +115,8 @@ struct e2e_job *e2e_begin(struct e2e_node *node, const char *input, ...)
 bool e2e_ended(struct e2e_job *job);
 /* Waits for it, at most timeout_s. */
 struct e2e_result *e2e_end(struct e2e_job *job, double timeout_s);
+/* Releases a result at once, for scenarios of thousands of commands. */
+void e2e_forget(struct e2e_result *result);
 /* Another program beside hamlet in the folder of binaries; standard output goes to the
  * file out (NULL: to the result). */
 struct e2e_result *e2e_tool(const char *out, const char *program, ...)
