@@ -7,9 +7,9 @@
 #include "storage/log.h"
 
 int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *forms,
-                   struct hm_arena *arena)
+                   uint64_t sender, struct hm_arena *arena)
 {
-    struct hm_accept made = {.s = s, .forms = forms, .arena = arena};
+    struct hm_accept made = {.s = s, .forms = forms, .sender = sender, .arena = arena};
     int err = hm_units_load(s, arena, &made.tree);
 
     if (err == HM_OK) {
@@ -18,14 +18,12 @@ int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *for
     return err;
 }
 
-/* Bytes that move nothing: kept by the hash of their content. */
+/* Signed bytes that move nothing: kept by the hash of their content. */
 static int keep_apart(struct hm_accept *a, const struct hm_segment *segment,
                       struct hm_bytes bytes, int reason, const char *detail)
 {
-    struct hm_quarantine_entry entry = {.device = segment == NULL ? 0 : segment->device,
-                                        .reason = reason,
-                                        .detail = detail,
-                                        .bytes = bytes};
+    struct hm_quarantine_entry entry = {
+        .device = segment->device, .reason = reason, .detail = detail, .bytes = bytes};
 
     return hm_quarantine_put(a->s, &entry);
 }
@@ -466,11 +464,11 @@ int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,
     *out_incarnation = 0;
     *out_entries = 0;
     if (err != HM_OK) {
-        return keep_apart(a, NULL, bytes, err, "not a segment");
+        return hm_quarantine_put_unsigned(a->s, a->sender, bytes, "not a segment");
     }
     err = check_bytes(a, &segment, &detail);
     if (err == HM_SIGNATURE || err == HM_DENIED) {
-        return keep_apart(a, &segment, bytes, err, detail);
+        return hm_quarantine_put_unsigned(a->s, a->sender, bytes, detail);
     }
     if (err == HM_OK) {
         err = hm_log_get(a->s, segment.incarnation, &log);

@@ -3,7 +3,8 @@
  * Only an authenticated entry that is next in the chain already held moves the log and
  * the vector, also when authorisation refuses it. What is known already is compared by
  * its chain hash and skipped. Bytes with a bad signature, a broken chain or of a fork's
- * other branch are kept in quarantine by the hash of their content and move nothing.
+ * other branch are kept in quarantine by the hash of their content and move nothing;
+ * those that nobody signed are on the account of the sender, which has a limit.
  *
  * Runs inside a transaction of the caller, who commits before any receipt leaves.
  * Blocking; thread as the store. */
@@ -35,6 +36,7 @@ struct hm_accept {
     struct hm_forms *forms;
     struct hm_units_tree tree;
     struct hm_arena *arena;
+    uint64_t sender; /* the device that brings the segments; its own or others' */
     struct hm_authority authority; /* of the last author */
     bool has_authority;
     struct hm_accept_touched *touched;
@@ -52,7 +54,7 @@ struct hm_accept {
 
 /* arena must outlive a. */
 int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *forms,
-                   struct hm_arena *arena) HM_MUST_USE;
+                   uint64_t sender, struct hm_arena *arena) HM_MUST_USE;
 
 /* A segment that comes again gives its notices again: the sender may not have heard.
  * What cannot be judged here yet (a gap, a dictionary or a form's table that has not

@@ -1,6 +1,12 @@
 #include "storage/quarantine.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+/* The reason of an entry that only counts; its numbers stand where others have their
+ * household: how many, and how many bytes. */
+#define COUNTS HM_NOSPACE
 
 #define COLUMNS                                                                        \
     "hash, incarnation, n, device, scope, a, household_n, reason, detail, "            \
@@ -45,6 +51,129 @@ int hm_quarantine_put(struct hm_store *s, const struct hm_quarantine_entry *entr
     return hm_stmt_run(stmt);
 }
 
+/* What nobody signed and one device brought: no dot, and this reason. */
+#define OF_DEVICE                                                                      \
+    "FROM quarantine WHERE incarnation = 0 AND n = 0 AND device = $1 AND reason = $2 "
+
+static int sum_unsigned(struct hm_store *s, uint64_t device, int64_t *out_count,
+                        int64_t *out_bytes)
+{
+    struct hm_stmt *stmt;
+    bool row = false;
+    int err = hm_db_stmt(hm_store_db(s),
+                         "SELECT COUNT(*), COALESCE(SUM(LENGTH(bytes)), 0) " OF_DEVICE,
+                         &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_u64(stmt, 1, device);
+    hm_stmt_bind_int(stmt, 2, HM_SIGNATURE);
+    err = hm_stmt_step(stmt, &row);
+    *out_count = row ? hm_stmt_int(stmt, 0) : 0;
+    *out_bytes = row ? hm_stmt_int(stmt, 1) : 0;
+    hm_stmt_reset(stmt);
+    return err;
+}
+
+/* Deletes the oldest one; *out_bytes is its length. */
+static int let_one_go(struct hm_store *s, uint64_t device, int64_t *out_bytes)
+{
+    struct hm_hash hash = {0};
+    struct hm_stmt *stmt;
+    bool row = false;
+    int err = hm_db_stmt(hm_store_db(s),
+                         "SELECT hash, LENGTH(bytes) " OF_DEVICE
+                         "ORDER BY since_utc_ms, hash LIMIT 1",
+                         &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_u64(stmt, 1, device);
+    hm_stmt_bind_int(stmt, 2, HM_SIGNATURE);
+    err = hm_stmt_step(stmt, &row);
+    if (err == HM_OK && (!row || hm_stmt_bytes(stmt, 0).len != HM_HASH_BYTES)) {
+        err = HM_CORRUPT;
+    }
+    if (err == HM_OK) {
+        memcpy(hash.bytes, hm_stmt_bytes(stmt, 0).data, HM_HASH_BYTES);
+        *out_bytes = hm_stmt_int(stmt, 1);
+    }
+    hm_stmt_reset(stmt);
+    if (err == HM_OK) {
+        err =
+            hm_db_stmt(hm_store_db(s), "DELETE FROM quarantine WHERE hash = $1", &stmt);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_bytes(stmt, 1, hm_hash_bytes(&hash));
+    return hm_stmt_run(stmt);
+}
+
+/* The entry that counts for a device. */
+static int count_let_go(struct hm_store *s, uint64_t device, uint64_t count,
+                        uint64_t bytes)
+{
+    uint8_t name[16] = "let go, ";
+    struct hm_hash hash;
+    struct hm_stmt *stmt;
+    int err;
+
+    for (unsigned i = 0; i < 8; i++) {
+        name[8 + i] = (uint8_t)(device >> (8 * i));
+    }
+    hash = hm_hash_of(hm_bytes_of(name, sizeof name), hm_bytes_of("", 0));
+    err = hm_db_stmt(
+        hm_store_db(s),
+        "INSERT INTO quarantine (" COLUMNS ") VALUES "
+        "($1, 0, 0, $2, 0, $3, $4, $5, '', $6, 0, $7) ON CONFLICT (hash) DO UPDATE "
+        "SET a = a + excluded.a, household_n = household_n + excluded.household_n",
+        &stmt);
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_bytes(stmt, 1, hm_hash_bytes(&hash));
+    hm_stmt_bind_u64(stmt, 2, device);
+    hm_stmt_bind_u64(stmt, 3, bytes);
+    hm_stmt_bind_u64(stmt, 4, count);
+    hm_stmt_bind_int(stmt, 5, COUNTS);
+    hm_stmt_bind_int(stmt, 6, hm_store_utc_ms(s));
+    hm_stmt_bind_bytes(stmt, 7, hm_bytes_of("", 0));
+    return hm_stmt_run(stmt);
+}
+
+int hm_quarantine_put_unsigned(struct hm_store *s, uint64_t device,
+                               struct hm_bytes bytes, const char *detail)
+{
+    struct hm_quarantine_entry entry = {
+        .device = device, .reason = HM_SIGNATURE, .detail = detail, .bytes = bytes};
+    int64_t count = 0;
+    int64_t held = 0;
+    uint64_t let_go = 0;
+    uint64_t let_go_bytes = 0;
+    int err = hm_quarantine_put(s, &entry);
+
+    if (err == HM_OK) {
+        err = sum_unsigned(s, device, &count, &held);
+    }
+    /* One always stays: a piece is smaller than the limit. */
+    while (err == HM_OK && count > 1 &&
+           (count > HM_QUARANTINE_UNSIGNED_MAX ||
+            held > HM_QUARANTINE_UNSIGNED_BYTES_MAX)) {
+        int64_t len = 0;
+
+        err = let_one_go(s, device, &len);
+        count--;
+        held -= len;
+        let_go++;
+        let_go_bytes += (uint64_t)len;
+    }
+    return err == HM_OK && let_go > 0 ? count_let_go(s, device, let_go, let_go_bytes)
+                                      : err;
+}
+
 void hm_quarantine_id(const struct hm_quarantine_entry *entry,
                       char out[HM_QUARANTINE_ID_MAX])
 {
@@ -57,7 +186,9 @@ void hm_quarantine_id(const struct hm_quarantine_entry *entry,
     }
 }
 
-static int read_entry(struct hm_stmt *stmt, struct hm_quarantine_entry *out)
+/* detail is room for a text that is not in the store. */
+static int read_entry(struct hm_stmt *stmt, char detail[HM_QUARANTINE_DETAIL_MAX],
+                      struct hm_quarantine_entry *out)
 {
     struct hm_bytes hash = hm_stmt_bytes(stmt, 0);
 
@@ -76,17 +207,27 @@ static int read_entry(struct hm_stmt *stmt, struct hm_quarantine_entry *out)
         .bytes = hm_stmt_bytes(stmt, 11),
     };
     memcpy(out->hash.bytes, hash.data, HM_HASH_BYTES);
+    if (out->dot.n == 0 && out->reason == COUNTS) {
+        out->let_go = out->household.n;
+        (void)snprintf(detail, HM_QUARANTINE_DETAIL_MAX,
+                       "%" PRIu64 " more that nobody had signed, %" PRIu64
+                       " bytes: only counted, since there were too many",
+                       out->household.n, out->household.a);
+        out->detail = detail;
+        out->household = (struct hm_household_id){0};
+    }
     return HM_OK;
 }
 
 static int each(struct hm_stmt *stmt, hm_quarantine_fn fn, void *arg)
 {
+    char detail[HM_QUARANTINE_DETAIL_MAX];
     struct hm_quarantine_entry entry;
     bool row = false;
     int err;
 
     while ((err = hm_stmt_step(stmt, &row)) == HM_OK && row) {
-        err = read_entry(stmt, &entry);
+        err = read_entry(stmt, detail, &entry);
         if (err == HM_OK) {
             err = fn(arg, &entry);
         }
@@ -175,12 +316,22 @@ int hm_quarantine_set_released(struct hm_store *s, const struct hm_hash *hash)
 
 int hm_quarantine_count(struct hm_store *s, uint64_t *out_count)
 {
-    int64_t count = 0;
-    int err = hm_db_query_int(
-        hm_store_db(s), "SELECT COUNT(*) FROM quarantine WHERE released = 0", &count);
+    struct hm_stmt *stmt;
+    bool row = false;
+    int err = hm_db_stmt(hm_store_db(s),
+                         "SELECT COALESCE(SUM(CASE WHEN n = 0 AND reason = $1 "
+                         "THEN household_n ELSE 1 END), 0) "
+                         "FROM quarantine WHERE released = 0",
+                         &stmt);
 
-    if (err == HM_OK) {
-        *out_count = (uint64_t)count;
+    if (err != HM_OK) {
+        return err;
     }
+    hm_stmt_bind_int(stmt, 1, COUNTS);
+    err = hm_stmt_step(stmt, &row);
+    if (err == HM_OK && row) {
+        *out_count = hm_stmt_u64(stmt, 0);
+    }
+    hm_stmt_reset(stmt);
     return err;
 }

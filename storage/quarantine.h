@@ -8,7 +8,13 @@
 
 #include "storage/store.h"
 
-enum { HM_QUARANTINE_DETAIL_MAX = 400, HM_QUARANTINE_ID_MAX = HM_ID_TEXT_MAX };
+enum {
+    HM_QUARANTINE_DETAIL_MAX = 400,
+    HM_QUARANTINE_ID_MAX = HM_ID_TEXT_MAX,
+    /* Of the bytes that one device brought and nobody signed. */
+    HM_QUARANTINE_UNSIGNED_MAX = 64,
+    HM_QUARANTINE_UNSIGNED_BYTES_MAX = 1024 * 1024
+};
 
 struct hm_quarantine_entry {
     struct hm_hash hash; /* of the bytes; filled in by put */
@@ -21,6 +27,7 @@ struct hm_quarantine_entry {
     int64_t since_utc_ms;             /* filled in by put */
     bool released;
     struct hm_bytes bytes; /* a change, or a whole segment when dot is zero */
+    uint64_t let_go;       /* > 0: stands for so many whose bytes are no longer kept */
 };
 
 /* What names an entry. */
@@ -28,6 +35,12 @@ struct hm_hash hm_quarantine_hash(const struct hm_dot *dot, struct hm_bytes byte
 /* Keep; the same bytes twice are one entry. */
 int hm_quarantine_put(struct hm_store *s,
                       const struct hm_quarantine_entry *entry) HM_MUST_USE;
+/* Keep bytes that carry no valid signature of an enrolled device, on the account of
+ * the device that brought them (0: unknown). They are no one's work: nothing of them is
+ * receipted, so an honest author still has what they should have been. Beyond the
+ * limits above the oldest bytes of that device go, and one entry of it counts them. */
+int hm_quarantine_put_unsigned(struct hm_store *s, uint64_t device,
+                               struct hm_bytes bytes, const char *detail) HM_MUST_USE;
 /* The id that people see: the dot's text, else 32 hex digits of the hash. */
 void hm_quarantine_id(const struct hm_quarantine_entry *entry,
                       char out[HM_QUARANTINE_ID_MAX]);
@@ -43,7 +56,7 @@ int hm_quarantine_each_of(struct hm_store *s, uint64_t incarnation, uint64_t fir
                           uint64_t last_n, hm_quarantine_fn fn, void *arg) HM_MUST_USE;
 int hm_quarantine_set_released(struct hm_store *s,
                                const struct hm_hash *hash) HM_MUST_USE;
-/* Entries that are held. */
+/* Entries that are held, and those that were let go. */
 int hm_quarantine_count(struct hm_store *s, uint64_t *out_count) HM_MUST_USE;
 
 #endif

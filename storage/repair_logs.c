@@ -286,7 +286,7 @@ static int begin_batch(struct taking *t)
         return HM_OK;
     }
     hm_arena_deinit(&t->arena);
-    err = hm_accept_init(&t->accept, t->r->to, t->r->forms, &t->arena);
+    err = hm_accept_init(&t->accept, t->r->to, t->r->forms, 0, &t->arena);
     t->accept.decided = decided;
     t->accept.decided_arg = t->r;
     return err;

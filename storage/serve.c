@@ -129,7 +129,7 @@ static int open_request(struct hm_store *s, struct hm_forms *forms, struct servi
         refuse(v, HM_DENIED, "the request is of another device than its token");
         return HM_OK;
     }
-    return hm_accept_init(&v->accept, s, forms, &v->arena);
+    return hm_accept_init(&v->accept, s, forms, v->sender.id, &v->arena);
 }
 
 /* The STORE phase of one request; ends at its first wish that only answers. */

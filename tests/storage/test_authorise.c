@@ -529,7 +529,7 @@ HM_TEST(a_revoked_device)
     hm_pen_write(&pen, &home.household, v.phone, "1");
     hm_arena_init(&arena, ARENA_BYTES);
     CHECK_OK(hm_store_begin(v.centre.node.store));
-    CHECK_OK(hm_accept_init(&accept, v.centre.node.store, v.centre.forms, &arena));
+    CHECK_OK(hm_accept_init(&accept, v.centre.node.store, v.centre.forms, 0, &arena));
     CHECK_OK(
         hm_accept_segment(&accept, hm_pen_seal(&pen, 0, 2), &incarnation, &entries));
     CHECK_OK(hm_store_end(v.centre.node.store, HM_OK));

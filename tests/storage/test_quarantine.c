@@ -124,3 +124,90 @@ HM_TEST(the_refusals_of_a_log)
     assert_int_equal(seen[0], 8);
     hm_test_node_close(&node);
 }
+
+static void put_unsigned(uint64_t device, struct hm_bytes bytes)
+{
+    node.now_ms++;
+    CHECK_OK(hm_store_begin(node.store));
+    CHECK_OK(hm_store_end(
+        node.store, hm_quarantine_put_unsigned(node.store, device, bytes, "forged")));
+}
+
+struct account {
+    uint64_t device;
+    uint64_t kept;
+    uint64_t bytes;
+    uint64_t let_go;
+    bool oldest; /* the piece that came first is there */
+    char detail[HM_QUARANTINE_DETAIL_MAX];
+};
+
+static int add_up(void *arg, const struct hm_quarantine_entry *entry)
+{
+    struct account *account = arg;
+    bool counts = entry->let_go > 0;
+
+    if (entry->device == account->device && entry->dot.n == 0) {
+        account->kept += counts ? 0 : 1;
+        account->bytes += entry->bytes.len;
+        account->let_go += entry->let_go;
+        account->oldest =
+            account->oldest || (entry->bytes.len > 0 && entry->bytes.data[0] == 0);
+        if (counts) {
+            strcpy(account->detail, entry->detail);
+            assert_int_equal(entry->household.n, 0);
+        }
+    }
+    return HM_OK;
+}
+
+static struct account account_of(uint64_t device)
+{
+    struct account account = {.device = device};
+
+    CHECK_OK(hm_quarantine_each(node.store, add_up, &account));
+    return account;
+}
+
+/* One device that sends broken bytes for ever fills nobody's disk: its oldest pieces go
+ * and are counted. What others sent, and what somebody signed, stays. */
+HM_TEST(unsigned_bytes_have_a_limit)
+{
+    enum { DEVICE = 7, MORE = 30 };
+    uint8_t piece[60000] = {0};
+    struct hm_quarantine_entry fork = {.device = DEVICE,
+                                       .reason = HM_CHAIN,
+                                       .detail = "a fork",
+                                       .bytes = hm_bytes_str("signed")};
+    struct account account;
+
+    hm_test_node_open(&node, "n", HM_NODE_CENTRE);
+    put(&fork);
+    put_unsigned(DEVICE + 1, hm_bytes_str("of another device"));
+    for (unsigned i = 0; i < HM_QUARANTINE_UNSIGNED_MAX + MORE; i++) {
+        piece[0] = (uint8_t)i;
+        put_unsigned(DEVICE, hm_bytes_of(piece, 100));
+        put_unsigned(DEVICE, hm_bytes_of(piece, 100)); /* again: it is one */
+    }
+    account = account_of(DEVICE);
+    assert_int_equal(account.kept, HM_QUARANTINE_UNSIGNED_MAX + 1);
+    assert_int_equal(account.let_go, MORE);
+    assert_false(account.oldest);
+    assert_non_null(strstr(account.detail, "30 more"));
+    assert_non_null(strstr(account.detail, "3000 bytes"));
+    assert_int_equal(held(), HM_QUARANTINE_UNSIGNED_MAX + MORE + 2);
+
+    for (unsigned i = 0; i < HM_QUARANTINE_UNSIGNED_MAX; i++) {
+        piece[0] = (uint8_t)i;
+        put_unsigned(DEVICE, hm_bytes_of(piece, sizeof piece));
+    }
+    hm_test_node_restart(&node);
+    account = account_of(DEVICE);
+    assert_in_range(account.bytes, HM_QUARANTINE_UNSIGNED_BYTES_MAX - sizeof piece,
+                    HM_QUARANTINE_UNSIGNED_BYTES_MAX + 6);
+    assert_int_equal(account.kept + account.let_go,
+                     2 * HM_QUARANTINE_UNSIGNED_MAX + MORE + 1);
+    assert_int_equal(account_of(DEVICE + 1).kept, 1);
+    assert_int_equal(held(), 2 * HM_QUARANTINE_UNSIGNED_MAX + MORE + 2);
+    hm_test_node_close(&node);
+}

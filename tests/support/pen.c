@@ -110,7 +110,7 @@ uint64_t hm_pen_take(struct hm_pen *pen, struct hm_bytes bytes)
 
     hm_arena_init(&arena, HM_ACCEPT_ARENA_BYTES_MAX);
     CHECK_OK(hm_store_begin(s));
-    CHECK_OK(hm_accept_init(&a, s, pen->v->centre.forms, &arena));
+    CHECK_OK(hm_accept_init(&a, s, pen->v->centre.forms, pen->seal.device, &arena));
     CHECK_OK(hm_accept_segment(&a, bytes, &incarnation, &entries));
     CHECK_OK(hm_store_end(s, HM_OK));
     hm_arena_deinit(&arena);
