@@ -152,13 +152,15 @@ static void end_import(struct chaos *c, struct chaos_node *n,
     {
         const char *file = json_string_value(json_object_get(save, "file"));
 
-        if (file != NULL && strcmp(file, p->file) == 0) {
+        if (file != NULL && strcmp(file, p->file) == 0 && !e2e_bool(save, "answered")) {
             (void)json_object_set_new(save, "answered", json_true());
             c->figures.saves_answered++;
         }
     }
-    p->file[0] = 0;
     c->figures.imports++;
+    if (draw(c, 3) > 0) {
+        p->file[0] = 0; /* else the same file once more, to be on the safe side */
+    }
 }
 
 /* --- changes --- */
