@@ -370,11 +370,12 @@ static const char *map_without_ids(const char *file)
 /* What the list shows of each household, without ids. */
 static json_t *contents(struct e2e_node *node)
 {
+    const json_t *households = e2e_ok(node, "household", "list", NULL);
     json_t *list = e2e_keep(json_array());
     json_t *entry;
     size_t at;
 
-    json_array_foreach(e2e_ok(node, "household", "list", NULL), at, entry)
+    json_array_foreach(households, at, entry)
     {
         (void)json_array_append_new(
             list,

@@ -118,10 +118,11 @@ void chaos_settle(struct chaos *c, double limit_s)
 
 static void check_alarms(const struct chaos_node *n)
 {
+    const json_t *list = e2e_ok(n->node, "alarm", "list", NULL);
     json_t *alarm;
     size_t at;
 
-    json_array_foreach(e2e_ok(n->node, "alarm", "list", NULL), at, alarm)
+    json_array_foreach(list, at, alarm)
     {
         if (strcmp(e2e_str(alarm, "kind"), "disk") != 0) {
             e2e_fail("%s has an alarm: %s", n->node->name, e2e_text(alarm));
@@ -169,14 +170,14 @@ static void check_node(const struct chaos_node *n)
 /* Of each conflict what both ends must show alike. */
 static json_t *conflicts_of(const struct chaos_node *n, const char *scope)
 {
+    const json_t *list = e2e_ok(n->node, "conflict", "list", "--scope", scope, NULL);
     json_t *all = e2e_keep(json_object());
     json_t *conflict;
     json_t *value;
     size_t at;
     size_t i;
 
-    json_array_foreach(e2e_ok(n->node, "conflict", "list", "--scope", scope, NULL), at,
-                       conflict)
+    json_array_foreach(list, at, conflict)
     {
         json_t *values = json_array();
         char key[400];
@@ -201,12 +202,12 @@ static json_t *conflicts_of(const struct chaos_node *n, const char *scope)
 /* By id, with the marks of their creation. */
 static json_t *households_of(const struct chaos_node *n, const char *scope)
 {
+    const json_t *list = e2e_ok(n->node, "household", "list", "--scope", scope, NULL);
     json_t *all = e2e_keep(json_object());
     json_t *entry;
     size_t at;
 
-    json_array_foreach(e2e_ok(n->node, "household", "list", "--scope", scope, NULL), at,
-                       entry)
+    json_array_foreach(list, at, entry)
     {
         (void)json_object_set_new(all, e2e_str(entry, "household"),
                                   json_pack("[O,O,O]", e2e_get(entry, "head_name"),

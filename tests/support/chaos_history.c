@@ -430,10 +430,11 @@ void chaos_check_histories(struct chaos *c)
                      .by_change = json_object(),
                      .originals = json_object(),
                      .moved = moved_changes(c)};
+    const json_t *list = e2e_ok(c->nodes[0].node, "household", "list", NULL);
     json_t *entry;
     size_t at;
 
-    json_array_foreach(e2e_ok(c->nodes[0].node, "household", "list", NULL), at, entry)
+    json_array_foreach(list, at, entry)
     {
         f.household = e2e_str(entry, "household");
         check_household(&f);

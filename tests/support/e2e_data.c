@@ -209,12 +209,12 @@ json_int_t e2e_household_count(struct e2e_node *node)
 
 json_t *e2e_households(struct e2e_node *node, const char *scope)
 {
+    const json_t *list = e2e_ok(node, "household", "list", "--scope", scope, NULL);
     json_t *ids = e2e_keep(json_array());
     json_t *entry;
     size_t index;
 
-    json_array_foreach(e2e_ok(node, "household", "list", "--scope", scope, NULL), index,
-                       entry)
+    json_array_foreach(list, index, entry)
     {
         (void)json_array_append(ids, e2e_get(entry, "household"));
     }
