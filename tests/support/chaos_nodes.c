@@ -196,7 +196,7 @@ void chaos_nodes_begin(struct chaos *c)
     e2e_step("disks: %s; clocks: %s",
              c->small_disks ? "a tmpfs of its own for each node"
                             : "may not be mounted, so that none fills up",
-             c->clocks ? faketime : "true, since there is no libfaketime here");
+             c->clocks ? faketime : "true: no libfaketime here, or a sanitizer");
     for (size_t i = 0; i < CHAOS_NODES; i++) {
         init_node(c, i, faketime);
         (void)e2e_keep(c->nodes[i].screen);
