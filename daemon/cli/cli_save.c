@@ -70,8 +70,9 @@ static int check_resolve(struct hm_cli *cli)
 
     if (all && !hm_cli_args_has(args, "policy")) {
         wrong = "--all needs --policy latest, mine or authority";
-    } else if (all && (take || value || hm_cli_args_has(args, "cell"))) {
-        wrong = "--all goes without --cell, --take and --value";
+    } else if (all && (take || value || hm_cli_args_has(args, "cell") ||
+                       hm_cli_args_has(args, "dot"))) {
+        wrong = "--all goes without --cell, --take, --value and --dot";
     } else if (!all && args->arg_count == 0) {
         wrong = "say which HOUSEHOLD, or --all";
     } else if (!all && (!hm_cli_args_has(args, "cell") || take == value)) {

@@ -72,6 +72,7 @@ static const struct hm_cli_option resolve_options[] = {
     TEXT("cell", HM_CLI_BODY, "CELL", "the cell, as \"conflict show\" writes it"),
     NUMBER("take", HM_CLI_BODY, "N", "decide for its value number N"),
     TEXT("value", HM_CLI_BODY, "VALUE", "decide for another value"),
+    {"dot", 0, HM_CLI_LIST, HM_CLI_BODY, false, "DOT", "dots", "decide on these values alone, as they were listed: N counts among them"},
     FLAG("all", HM_CLI_BODY, "decide all conflicts at once, of one household or of the node"),
     TEXT("policy", HM_CLI_BODY, "POLICY", "with --all: latest, mine or authority"),
     TEXT("scope", HM_CLI_BODY, "CODE", "with --all: only this hamlet or unit"),

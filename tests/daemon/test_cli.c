@@ -204,6 +204,10 @@ HM_TEST(wrong_usage_is_2)
     assert_int_equal(RUN("device", "invite"), HM_CLI_USAGE);
     assert_non_null(strstr(err_text, "see hamlet device invite --help"));
     done();
+    assert_int_equal(
+        RUN("conflict", "resolve", "--all", "--policy", "mine", "--dot", "1.2"),
+        HM_CLI_USAGE);
+    done();
     assert_int_equal(RUN("conflict", "resolve", "1.2", "--cell", "f:x"), HM_CLI_USAGE);
     done();
     assert_int_equal(RUN("conflict", "resolve", "--all"), HM_CLI_USAGE);

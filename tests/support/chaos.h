@@ -146,7 +146,7 @@ void chaos_people_turn(struct chaos *c);
 /* No job runs. */
 bool chaos_people_rest(const struct chaos *c);
 
-/* Arguments until NULL, at most 8; input may be NULL. */
+/* Arguments until NULL, at most 16; input may be NULL. */
 void chaos_job_begin(struct chaos *c, struct chaos_node *n, struct chaos_job *job,
                      const char *input, const char *const *arguments);
 /* NULL: it still runs. Else its result, which was judged: an answer that nothing which

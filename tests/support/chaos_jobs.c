@@ -26,7 +26,9 @@ void chaos_job_begin(struct chaos *c, struct chaos_node *n, struct chaos_job *jo
     job->undisturbed = n->state == CHAOS_READY;
     job->job = e2e_begin(n->node, input, all.values[0], all.values[1], all.values[2],
                          all.values[3], all.values[4], all.values[5], all.values[6],
-                         all.values[7], NULL);
+                         all.values[7], all.values[8], all.values[9], all.values[10],
+                         all.values[11], all.values[12], all.values[13], all.values[14],
+                         all.values[15], NULL);
 }
 
 static json_int_t status_of(const struct e2e_result *result)

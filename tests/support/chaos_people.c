@@ -11,7 +11,9 @@
 enum {
     HOT = 2, /* households of a hamlet that everybody changes */
     IMPORT_LINES = 3,
-    ARRIVES_S = 5,   /* bytes may wait so long in a stopped process */
+    ARRIVES_S = 5,  /* bytes may wait so long in a stopped process */
+    VALUES_MAX = 4, /* of a conflict that is decided on */
+    ARGUMENTS_MAX = 7 + 2 * VALUES_MAX,
     STATUS_EVERY = 3 /* of the commands beside a person's */
 };
 
@@ -393,14 +395,14 @@ static void begin_resolve(struct chaos *c, struct chaos_node *n, const json_t *c
     bool write = !is_status && draw(c, 2) == 0;
     char number[16];
     char mark[32];
-    const char *arguments[] = {"conflict",
-                               "resolve",
-                               p->household,
-                               "--cell",
-                               cell,
-                               write ? "--value" : "--take",
-                               write ? mark : number,
-                               NULL};
+    const char *arguments[ARGUMENTS_MAX + 1] = {"conflict",
+                                                "resolve",
+                                                p->household,
+                                                "--cell",
+                                                cell,
+                                                write ? "--value" : "--take",
+                                                write ? mark : number};
+    size_t count = 7;
 
     (void)snprintf(p->household, sizeof p->household, "%s",
                    e2e_str(conflict, "household"));
@@ -414,6 +416,10 @@ static void begin_resolve(struct chaos *c, struct chaos_node *n, const json_t *c
         expect_text(p->save, cell, mark);
     } else if (!is_status) {
         expect(p->save, cell, e2e_get(json_array_get(values, take), "value"));
+    }
+    for (size_t i = 0; !is_status && i < json_array_size(values); i++) {
+        arguments[count++] = "--dot";
+        arguments[count++] = e2e_str(json_array_get(values, i), "dot");
     }
     chaos_job_begin(c, n, &p->job, NULL, arguments);
     p->step = CHAOS_RESOLVING;
@@ -439,8 +445,8 @@ static void end_list(struct chaos *c, struct chaos_node *n,
     json_decref(shown);
     json_array_foreach(e2e_get(conflict, "values"), at, value)
     {
-        if (!json_is_string(e2e_get(value, "value"))) {
-            rest(c, n); /* a number or a blank: left to others */
+        if (!json_is_string(e2e_get(value, "value")) || at == VALUES_MAX) {
+            rest(c, n); /* a number, a blank, too many: left to others */
             return;
         }
     }
