@@ -6,6 +6,7 @@
 #include <utf8proc.h>
 
 #include "protocol/guard.h"
+#include "storage/csv_line.h"
 
 enum { FIELDS_MAX = 64, BETWEEN_ROWS = 0 /* pstate of libcsv outside of a row */ };
 
@@ -117,13 +118,18 @@ static void on_row(int end, void *arg)
     begin_line(reading);
 }
 
+static bool is_line_end(uint8_t c)
+{
+    return c == '\n' || c == '\r';
+}
+
 /* Semicolons when the first line has more of them outside of quotes. */
 static unsigned char separator(struct hm_bytes csv)
 {
     long balance = 0;
     bool quoted = false;
 
-    for (size_t i = 0; i < csv.len && (quoted || csv.data[i] != '\n'); i++) {
+    for (size_t i = 0; i < csv.len && (quoted || !is_line_end(csv.data[i])); i++) {
         quoted = csv.data[i] == '"' ? !quoted : quoted;
         balance += quoted ? 0 : (csv.data[i] == ',') - (csv.data[i] == ';');
     }
@@ -137,8 +143,7 @@ static int parse(struct csv_parser *parser, struct hm_bytes csv,
     size_t line = 1;
 
     for (size_t at = 0; at < csv.len && reading->err == HM_OK; line++) {
-        const uint8_t *end = memchr(csv.data + at, '\n', csv.len - at);
-        size_t len = end == NULL ? csv.len - at : (size_t)(end - (csv.data + at)) + 1;
+        size_t len = hm_csv_line_bytes(hm_bytes_of(csv.data + at, csv.len - at));
 
         if (parser->pstate == BETWEEN_ROWS) {
             reading->line = line;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <utf8proc.h>
 
+#include "storage/csv_line.h"
+
 struct hm_csv_in {
     struct csv_parser parser;
     bool opened; /* parser is to be freed */
@@ -174,21 +176,6 @@ void hm_csv_in_close(struct hm_csv_in *csv)
 
 /* -- Reading -- */
 
-/* The length of the physical line at `at`, with its end. */
-static size_t line_bytes(const struct hm_csv_in *csv)
-{
-    const uint8_t *start = csv->bytes.data + csv->at;
-    size_t left = csv->bytes.len - csv->at;
-    const uint8_t *feed = memchr(start, '\n', left);
-    size_t len = feed == NULL ? left : (size_t)(feed - start) + 1;
-    const uint8_t *cr = memchr(start, '\r', len);
-
-    if (cr != NULL && (size_t)(cr - start) + 1 < len && cr[1] != '\n') {
-        len = (size_t)(cr - start) + 1; /* a line of an old Mac */
-    }
-    return len;
-}
-
 /* A record that never ends: start anew on the next line. */
 static void give_up(struct hm_csv_in *csv, const char *why)
 {
@@ -203,7 +190,8 @@ static void give_up(struct hm_csv_in *csv, const char *why)
 
 static void feed_line(struct hm_csv_in *csv)
 {
-    size_t len = line_bytes(csv);
+    size_t len = hm_csv_line_bytes(
+        hm_bytes_of(csv->bytes.data + csv->at, csv->bytes.len - csv->at));
 
     if (!csv->inside) {
         csv->record.line = csv->line;

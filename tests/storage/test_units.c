@@ -266,3 +266,18 @@ HM_TEST(days)
     assert_false(hm_units_is_day("2024-04-31"));
     assert_false(hm_units_is_day(""));
 }
+
+/* Found by fuzzing: the lines of an old Mac were counted as one, and the separator was
+ * looked for in all of them. */
+HM_TEST(lines_may_end_with_a_carriage_return)
+{
+    struct fixture f;
+
+    begin(&f);
+    take(&f,
+         "code,name,kind\r46,Hue;A;B;C;D,province\rx,;;;;;,province\r47,,province\r");
+    assert_int_equal(f.report.accepted, 2);
+    assert_int_equal(f.report.rejected_count, 1);
+    assert_int_equal(f.report.rejected[0].line, 4);
+    end(&f);
+}
