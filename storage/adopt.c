@@ -190,6 +190,21 @@ static int take_items(struct adopting *a, const struct hm_bytes *items, size_t c
     return err;
 }
 
+/* Is what the parent sent here already, byte for byte? */
+static int compare_own(const struct hm_household *own, struct hm_bytes theirs,
+                       bool *out_same)
+{
+    struct hm_buf buf;
+    int err;
+
+    hm_buf_init(&buf, HM_HOUSEHOLD_BYTES_MAX);
+    hm_household_encode(own, &buf);
+    err = buf.err;
+    *out_same = hm_bytes_equal(hm_buf_bytes(&buf), theirs);
+    hm_buf_deinit(&buf);
+    return err;
+}
+
 static int take_state(struct adopting *a, struct hm_bytes bytes)
 {
     struct hm_household theirs;
@@ -197,6 +212,7 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
     struct hm_household joined;
     struct hm_arena arena;
     bool found = false;
+    bool same = false;
     int err;
 
     hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
@@ -204,7 +220,10 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
     if (err == HM_OK) {
         err = hm_households_load_or_new(a->s, &theirs.id, &arena, &own, &found);
     }
-    if (err == HM_OK) {
+    if (err == HM_OK && found) {
+        err = compare_own(&own, bytes, &same);
+    }
+    if (err == HM_OK && !same) {
         const struct hm_household *keep = &theirs;
         enum hm_merge_choice choice =
             found ? hm_merge_adopt(&own, &theirs) : HM_MERGE_TAKE;

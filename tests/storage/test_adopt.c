@@ -126,6 +126,36 @@ HM_TEST(a_feed_of_another_hamlet_is_left)
     end();
 }
 
+/* Found by fuzzing: `hamlet sync` counted households that a parent sent again as
+ * received. */
+HM_TEST(a_reply_that_comes_again_changes_nothing)
+{
+    struct hm_feed feed = {0};
+    struct hm_household h;
+    struct hm_save_result made;
+    struct hm_arena arena;
+    struct hm_adopt out;
+    struct hm_buf states;
+
+    begin();
+    made = hm_village_new(&v, &v.centre, 0, "Lan", 1);
+    hm_arena_init(&arena, 1 << 20);
+    hm_buf_init(&states, HM_HOUSEHOLD_BYTES_MAX);
+    CHECK_OK(hm_households_load(v.centre.node.store, &made.household, &arena, &h));
+    hm_household_encode(&h, &states);
+    head(v.centre.node.device);
+    feed.scope = v.hamlets[0];
+    CHECK_OK(hm_feed_write(&reply, HM_FRAME_GIVE, &feed, hm_buf_bytes(&states),
+                           HM_DICTIONARY_NONE));
+    CHECK_OK(adopt(&out));
+    assert_int_equal(out.households, 1);
+    CHECK_OK(adopt(&out));
+    assert_int_equal(out.households, 0);
+    hm_buf_deinit(&states);
+    hm_arena_deinit(&arena);
+    end();
+}
+
 /* While something own is on its way the digests differ by right: no repair begins. */
 HM_TEST(unsent_changes_are_no_difference)
 {
