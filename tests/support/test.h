@@ -25,7 +25,7 @@ const char *hm_test_fixture(const char *relative);
 /* A new empty folder below the build's temporary folder, removed when the process ends
  * well. Static memory; one per process. */
 const char *hm_test_folder(void);
-/* Done at the end of a test that passed. */
+/* What the end of a test does; hm_test_folder() then makes another one. */
 void hm_test_folder_remove(void);
 
 #define HM_TEST(test_name)                                                             \
