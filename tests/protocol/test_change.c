@@ -341,6 +341,24 @@ HM_TEST(nesting_of_a_value_fits_into_a_state)
         decode(BYTES(HEAD "\x91\x95\1\0\0\0\x81\x10\x93\x90\x91\x92\1\2\x91\x90")));
 }
 
+/* The same at the author's end: nothing is written that nobody would take. */
+HM_TEST(a_value_too_deep_is_not_written)
+{
+    static const struct hm_bytes four = {(const uint8_t *)"\x91\x91\x91\x91\x05", 5};
+    struct hm_build b;
+    struct hm_buf buf;
+
+    begin(&b, (struct hm_household_id){0xaa, 1});
+    hm_build_row(&b, (struct hm_row_key){.form = 1});
+    hm_build_cell(&b, 16, four);
+    hm_build_cell(&b, 17, four);
+    hm_buf_init(&buf, HM_CHANGE_BYTES_MAX);
+    hm_change_encode(&b.change, &b.dot, &buf);
+    assert_int_equal(buf.err, HM_TOOBIG);
+    hm_buf_deinit(&buf);
+    hm_arena_deinit(&arena);
+}
+
 HM_TEST(larger_than_a_change_may_be)
 {
     static uint8_t bytes[HM_CHANGE_BYTES_MAX + 1];

@@ -230,3 +230,15 @@ HM_TEST(training)
     hm_buf_deinit(&dictionary);
     end();
 }
+
+/* A target without room is told before zstd is asked. */
+HM_TEST(training_without_room)
+{
+    static const size_t size = 3;
+    struct hm_buf none;
+
+    hm_buf_init(&none, 10);
+    assert_int_equal(hm_dictionary_train(BYTES("abc"), &size, 1, 11, &none), HM_TOOBIG);
+    assert_int_equal(none.len, 0);
+    hm_buf_deinit(&none);
+}

@@ -579,3 +579,68 @@ HM_TEST(hash_is_of_the_bytes)
     assert_true(hm_hash_equal(&one, &expected));
     assert_false(hm_hash_equal(&one, &two));
 }
+
+/* Everything that a household can be asked for, with so much memory and no more. Its
+ * bytes are appended to out. */
+static int apply_all(const struct hm_history *history, size_t bytes_max,
+                     struct hm_buf *out)
+{
+    struct hm_household built;
+    struct hm_arena small;
+    struct hm_dot *dots;
+    uint32_t *scopes;
+    size_t count;
+    int err = HM_OK;
+
+    hm_arena_init(&small, bytes_max);
+    hm_household_init(&built, &history->id, &small);
+    for (size_t i = 0; i < history->count && err == HM_OK; i++) {
+        const struct hm_history_entry *entry = &history->entries[i];
+        struct hm_author author = hm_build_author(entry->dot.incarnation);
+        bool applied;
+
+        err = i % 7 == 6
+                  ? hm_household_refuse(&built, &entry->change, &entry->dot, &author)
+                  : hm_household_apply(&built, &entry->change, &entry->dot, &author,
+                                       &applied);
+    }
+    for (size_t i = 0; i < built.row_count && err == HM_OK; i++) {
+        err = hm_household_row_dots(&built, &built.rows[i], &dots, &count);
+    }
+    if (err == HM_OK) {
+        err = hm_household_scopes(&built, &scopes, &count);
+    }
+    if (err == HM_OK) {
+        hm_household_encode(&built, out);
+    }
+    hm_arena_deinit(&small);
+    return err;
+}
+
+/* A limit may be reached at any allocation: said as HM_NOMEM, never run over. */
+HM_TEST(memory_may_end_anywhere)
+{
+    struct hm_rng rng = {77};
+    struct hm_history history;
+    struct hm_buf whole;
+    struct hm_buf state_bytes;
+    size_t bytes_max = 1;
+    size_t failures = 0;
+    int err = HM_NOMEM;
+
+    hm_buf_init(&whole, HM_HOUSEHOLD_BYTES_MAX);
+    hm_buf_init(&state_bytes, HM_HOUSEHOLD_BYTES_MAX);
+    hm_history_make(&history, &rng, 40);
+    CHECK_OK(apply_all(&history, HM_HOUSEHOLD_ARENA_BYTES_MAX, &whole));
+    for (; err != HM_OK && bytes_max < 1024 * 1024; bytes_max += 8) {
+        err = apply_all(&history, bytes_max, &state_bytes);
+        assert_true(err == HM_OK || err == HM_NOMEM);
+        failures += err == HM_NOMEM ? 1 : 0;
+    }
+    CHECK_OK(err);
+    assert_true(failures > 500);
+    assert_true(hm_bytes_equal(hm_buf_bytes(&state_bytes), hm_buf_bytes(&whole)));
+    hm_buf_deinit(&whole);
+    hm_buf_deinit(&state_bytes);
+    hm_history_free(&history);
+}

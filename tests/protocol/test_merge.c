@@ -372,3 +372,35 @@ HM_TEST(out_of_memory)
     assert_true(hm_fault_each(decode_state, &bytes) >= 3);
     hm_history_free(&history);
 }
+
+/* A join whose memory ends at any of its allocations leaves its result alone. */
+HM_TEST(a_join_within_a_limit)
+{
+    struct hm_rng rng = {38};
+    struct hm_history history;
+    struct hm_household a;
+    struct hm_household b;
+    size_t order[HM_HISTORY_ENTRIES_MAX];
+    size_t failures = 0;
+    size_t bytes_max = 1;
+    int err = HM_NOMEM;
+
+    hm_history_make(&history, &rng, 30);
+    hm_history_shuffle(&history, &rng, order);
+    a = fold(&history, order, 20);
+    hm_history_shuffle(&history, &rng, order);
+    b = fold(&history, order, 20);
+    for (; err != HM_OK && bytes_max < 1024 * 1024; bytes_max += 8) {
+        struct hm_household joined = {.home = 77};
+        struct hm_arena small;
+
+        hm_arena_init(&small, bytes_max);
+        err = hm_merge_join(&a, &b, &small, &joined);
+        assert_true(err == HM_OK || (err == HM_NOMEM && joined.home == 77));
+        failures += err == HM_NOMEM ? 1 : 0;
+        hm_arena_deinit(&small);
+    }
+    CHECK_OK(err);
+    assert_true(failures > 50);
+    hm_history_free(&history);
+}

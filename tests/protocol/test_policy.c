@@ -483,3 +483,35 @@ HM_TEST(union_of_large_sets)
     CHECK_OK(hm_unpack_end(&r));
     end();
 }
+
+/* Memory that ends while a union is made is said, and the view is left alone. */
+HM_TEST(a_union_within_a_limit)
+{
+    struct hm_policy_view view = {.answered = true};
+    int err = HM_NOMEM;
+
+    begin();
+    add_value(VALUE("\x92\xa1z\xa1y"));
+    add_value(VALUE("\x91\xa1x"));
+    for (size_t bytes_max = 1; err != HM_OK && bytes_max < 4096; bytes_max++) {
+        struct hm_arena small;
+
+        hm_arena_init(&small, bytes_max);
+        err = hm_policy_view(HM_FIELD_POLICY_UNION, &h, &cell, &small, &view);
+        assert_true(err == HM_OK || (err == HM_NOMEM && view.value.len == 0));
+        hm_arena_deinit(&small);
+    }
+    CHECK_OK(err);
+    assert_true(view.flagged && !view.conflict);
+    end();
+}
+
+/* A set that is cut, or that holds something else than texts, is for a person. */
+HM_TEST(union_with_a_set_that_is_cut)
+{
+    begin();
+    add_value(VALUE("\x92\xa1z"));
+    add_value(VALUE("\x91\xa1x"));
+    check(HM_FIELD_POLICY_UNION, VALUE("\x91\xa1x"), 1, true, false);
+    end();
+}

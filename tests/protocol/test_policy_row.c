@@ -334,6 +334,43 @@ HM_TEST(no_memory_for_the_list)
     end();
 }
 
+static enum hm_field_policy only_union(void *arg, const struct hm_row_key *row,
+                                       uint32_t field)
+{
+    (void)arg;
+    (void)row;
+    (void)field;
+    return HM_FIELD_POLICY_UNION;
+}
+
+/* The list has room, but what a policy makes of the cells has not. */
+HM_TEST(no_memory_for_a_policy)
+{
+    struct hm_policy_conflict *list = NULL;
+    struct hm_household h;
+    size_t count = 7;
+    size_t failures = 0;
+    int err = HM_NOMEM;
+
+    begin();
+    writes(new_change(0x20), MEMBER_FIELD, hm_bytes_of("\x91\xa1x", 3), AUTHORS(MAKE));
+    writes(new_change(0x30), MEMBER_FIELD, hm_bytes_of("\x91\xa1y", 3), AUTHORS(MAKE));
+    arrive(&h, false);
+    for (size_t bytes_max = 16; err != HM_OK && bytes_max < 16384; bytes_max += 8) {
+        struct hm_arena small;
+
+        hm_arena_init(&small, bytes_max);
+        err = hm_policy_conflicts(&h, only_union, NULL, &small, &list, &count);
+        assert_true(err == HM_OK || (err == HM_NOMEM && count == 7));
+        failures += err == HM_NOMEM ? 1 : 0;
+        hm_arena_deinit(&small);
+    }
+    CHECK_OK(err);
+    assert_true(failures > 1);
+    assert_int_equal(count, 0);
+    end();
+}
+
 /* Two people remove the same member: they agree, nothing is to be decided, unless an
  * answer lives that neither of them alone has seen whole. */
 HM_TEST(removed_twice)

@@ -493,3 +493,23 @@ HM_TEST(size_of_a_sync)
     assert_true(sealed_bytes(updated, dictionary) <= 40 * BATCH);
     end();
 }
+
+/* A length is refused before anything is read, and a birth's version is short. */
+HM_TEST(lengths_that_no_honest_node_writes)
+{
+    static uint8_t bytes[HM_SEGMENT_BYTES_MAX + 1];
+    struct hm_birth birth = hm_sample_birth();
+    struct hm_birth again = {.device = 77};
+    struct hm_segment opened;
+    struct hm_buf buf;
+
+    assert_int_equal(hm_segment_open(hm_bytes_of(bytes, sizeof bytes), &opened),
+                     HM_TOOBIG);
+    birth.version = hm_bytes_str("0123456789012345678901234567890123");
+    hm_buf_init(&buf, 2 * HM_BIRTH_BYTES_MAX);
+    hm_birth_encode(&birth, &buf);
+    CHECK_OK(buf.err);
+    assert_int_equal(hm_birth_decode(hm_buf_bytes(&buf), &again), HM_TOOBIG);
+    assert_int_equal(again.device, 77);
+    hm_buf_deinit(&buf);
+}
