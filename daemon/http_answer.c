@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/serve/api_json.h"
+#include "protocol/text.h"
 
 enum { DETAIL_MAX = 600 };
 
@@ -83,7 +84,8 @@ void hm_http_answer_problem(struct hm_http_request *req, unsigned status,
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(detail, sizeof detail, format, args);
+    (void)vsnprintf(detail, sizeof detail, format, args); /* cut */
+    hm_text_drop_half_letter(detail);
     va_end(args);
     problem(req, status, retry_after_s, name, "The request is refused", detail);
 }
@@ -94,7 +96,8 @@ void hm_http_answer_error(struct hm_http_request *req, int err, const char *form
     va_list args;
 
     va_start(args, format);
-    (void)vsnprintf(detail, sizeof detail, format, args);
+    (void)vsnprintf(detail, sizeof detail, format, args); /* cut */
+    hm_text_drop_half_letter(detail);
     va_end(args);
     problem(req, hm_api_json_status(err), err == HM_BUSY ? 5 : 0, hm_err_name(err),
             hm_err_text(err),

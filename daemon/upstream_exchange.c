@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "protocol/message.h"
+#include "protocol/text.h"
 
 enum { LOW_SPEED_S = 60, RETRY_AFTER_S_MAX = 24 * 60 * 60 };
 
@@ -47,7 +48,8 @@ __attribute__((format(printf, 4, 5))) static void fail(struct hm_upstream_exchan
     x->outcome = outcome;
     x->err = err;
     va_start(args, format);
-    (void)vsnprintf(x->text, sizeof x->text, format, args);
+    (void)vsnprintf(x->text, sizeof x->text, format, args); /* cut */
+    hm_text_drop_half_letter(x->text);
     va_end(args);
     finish(x);
 }
@@ -80,6 +82,7 @@ static void adopt(struct hm_store_job *job, const struct hm_store_side *side)
 
         (void)snprintf(x->text, sizeof x->text, "%s",
                        why[0] == 0 ? hm_err_text(job->err) : why);
+        hm_text_drop_half_letter(x->text);
     }
 }
 
@@ -231,6 +234,7 @@ static void build(struct hm_store_job *job, const struct hm_store_side *side)
 
         (void)snprintf(x->text, sizeof x->text, "%s",
                        why[0] == 0 ? hm_err_text(job->err) : why);
+        hm_text_drop_half_letter(x->text);
     }
 }
 

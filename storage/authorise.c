@@ -5,6 +5,7 @@
 
 #include "protocol/form/field_table.h"
 #include "protocol/form/value.h"
+#include "protocol/text.h"
 #include "storage/rounds.h"
 
 int hm_authorise_prepare(struct hm_store *s, struct hm_forms *forms,
@@ -62,6 +63,7 @@ static void refuse(struct check *c, int verdict, const char *format, ...)
     c->verdict = verdict;
     va_start(args, format);
     (void)vsnprintf(c->detail, HM_QUARANTINE_DETAIL_MAX, format, args); /* cut */
+    hm_text_drop_half_letter(c->detail);
     va_end(args);
 }
 

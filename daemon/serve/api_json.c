@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "protocol/text.h"
+
 unsigned hm_api_json_status(int err)
 {
     switch (err) {
@@ -90,6 +92,7 @@ void hm_api_problem(struct hm_api_answer *answer, int err, const char *format, .
 
     va_start(args, format);
     (void)vsnprintf(detail, sizeof detail, format, args); /* cut */
+    hm_text_drop_half_letter(detail);
     va_end(args);
     hm_api_json_error(answer, err, hm_api_json_status(err), detail, NULL);
 }

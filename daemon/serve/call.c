@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
+#include "protocol/text.h"
 #include "storage/authorise.h"
 #include "storage/households.h"
 
@@ -48,6 +49,7 @@ static void say(struct hm_call *call, const char *format, va_list args)
 static void say(struct hm_call *call, const char *format, va_list args)
 {
     (void)vsnprintf(call->line, sizeof call->line, format, args); /* cut */
+    hm_text_drop_half_letter(call->line);
     for (char *c = call->line; *c != 0; c++) {
         *c = *c == '\n' || *c == '\r' ? ' ' : *c;
     }

@@ -236,3 +236,23 @@ HM_TEST(who_may_what)
     assert_int_equal(hm_test_api_get(&api, "households"), 200);
     hm_test_api_close(&api);
 }
+
+/* A line that is cut within a letter would be left out as a whole. */
+HM_TEST(a_long_reason_is_cut_at_a_letter)
+{
+    hm_test_api_open(&api);
+    for (int extra = 0; extra < 3; extra++) {
+        char body[2048] = "{\"scope\":\"" HM_TEST_HAMLET "\",\"form\":\"";
+        size_t len = strlen(body);
+
+        memset(body + len, 'x', (size_t)extra);
+        body[len + (size_t)extra] = 0;
+        for (int i = 0; i < 300; i++) {
+            (void)strcat(body, "ế");
+        }
+        (void)strcat(body, "\",\"values\":{}}");
+        assert_int_equal(hm_test_api_post(&api, "households", body), 404);
+        assert_non_null(strstr(at("detail"), "ếếếế"));
+    }
+    hm_test_api_close(&api);
+}
