@@ -9,7 +9,7 @@
 #include "storage/cursors.h"
 #include "storage/feeds.h"
 #include "storage/households.h"
-#include "storage/items.h"
+#include "storage/items_strange.h"
 #include "storage/log.h"
 #include "storage/quarantine.h"
 #include "storage/scope0.h"
@@ -39,6 +39,8 @@ struct adopting {
     struct heard *heard;
     size_t heard_count;
     size_t heard_room;
+    const struct hm_bytes *given; /* items of the last GIVE of scope 0 */
+    size_t given_count;
     bool head_seen;
     bool blobs_moved;
     struct hm_adopt out;
@@ -314,6 +316,10 @@ static int take_feed(struct adopting *a, const struct hm_frame *frame)
     }
     if (gives) {
         heard->compared = !feed.more;
+        if (feed.scope == 0) {
+            a->given = states;
+            a->given_count = count;
+        }
         a->out.more = a->out.more || feed.more;
         return HM_OK;
     }
@@ -329,16 +335,30 @@ static int take_feed(struct adopting *a, const struct hm_frame *frame)
     return err;
 }
 
+/* What the parent has not: of a hamlet it is on its way there; items were shared out to
+ * this node once, and are no longer. */
 static int take_need(struct adopting *a, struct hm_bytes payload)
 {
     struct hm_hash_list need;
+    struct heard *heard;
     uint64_t dropped = 0;
     int err = hm_hash_list_read(payload, &need);
 
-    /* States go down only: of households the own logs are offered (repair()). */
-    if (err == HM_OK && need.scope == 0) {
-        err = hm_scope0_drop_needless(a->s, hm_store_device(a->s), need.prefixes,
-                                      &dropped);
+    if (err != HM_OK || need.scope != 0) {
+        return err;
+    }
+    heard = find_heard(a, need.scope);
+    if (heard == NULL) {
+        return HM_NOMEM;
+    }
+    if (heard->compared) {
+        err = hm_items_drop_strange(a->s, need.prefixes, a->given, a->given_count,
+                                    &dropped);
+    }
+    if (err == HM_OK && dropped > 0) {
+        a->out.items += dropped;
+        a->out.more = true;
+        err = hm_upload_scopes(a->s, a->arena, &a->scopes, &a->scope_count);
     }
     return err;
 }

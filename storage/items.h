@@ -71,12 +71,6 @@ int hm_items_each_of_all(struct hm_store *s, hm_items_fn fn, void *arg) HM_MUST_
 /* What the receiver needs: decided for each item by the caller. */
 typedef bool (*hm_items_filter_fn)(void *arg, const struct hm_admin_item *item);
 
-/* Erase the items whose hash begins with one of prefixes (HM_HASH_PREFIX_BYTES each,
- * ascending) and that may go. */
-int hm_items_drop_listed(struct hm_store *s, struct hm_bytes prefixes,
-                         hm_items_filter_fn may_go, void *arg,
-                         uint64_t *out_dropped) HM_MUST_USE;
-
 /* The sum of the hashes of the items that pass, and how many. filter NULL: all, here
  * and in what follows. */
 int hm_items_digest(struct hm_store *s, hm_items_filter_fn filter, void *arg,

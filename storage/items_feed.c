@@ -8,7 +8,6 @@
 enum { STOP = 1 /* ends a walk early: no error code is positive */ };
 
 struct walk {
-    struct hm_store *s; /* drop_listed only */
     hm_items_filter_fn filter;
     void *arg;
     struct hm_buf *buf;
@@ -197,30 +196,6 @@ int hm_items_position(struct hm_store *s, uint64_t *out_position, uint64_t *out_
     if (err == HM_OK) {
         *out_position = state.position;
         *out_salt = state.salt;
-    }
-    return err;
-}
-
-static int drop_listed(void *arg, const struct hm_stored_item *stored)
-{
-    struct walk *walk = arg;
-    int err = HM_OK;
-
-    if (is_listed(walk, stored) && passes(walk, stored)) {
-        err = hm_items_drop(walk->s, stored->item.kind, stored->item.id);
-        walk->count++;
-    }
-    return err;
-}
-
-int hm_items_drop_listed(struct hm_store *s, struct hm_bytes prefixes,
-                         hm_items_filter_fn may_go, void *arg, uint64_t *out_dropped)
-{
-    struct walk walk = {.s = s, .filter = may_go, .arg = arg, .prefixes = prefixes};
-    int err = hm_items_walk(s, 0, drop_listed, &walk);
-
-    if (err == HM_OK) {
-        *out_dropped = walk.count;
     }
     return err;
 }

@@ -272,19 +272,3 @@ int hm_scope0_drop_unwanted(struct hm_store *s, uint64_t device, uint64_t *out_d
     }
     return err;
 }
-
-/* Everybody needs the other kinds. */
-static bool may_go(void *arg, const struct hm_admin_item *item)
-{
-    const uint64_t *device = arg;
-
-    return item->kind == HM_ITEM_UNIT || item->kind == HM_ITEM_USER ||
-           item->kind == HM_ITEM_PASSPHRASE ||
-           (item->kind == HM_ITEM_DEVICE && item->id != *device);
-}
-
-int hm_scope0_drop_needless(struct hm_store *s, uint64_t device,
-                            struct hm_bytes prefixes, uint64_t *out_dropped)
-{
-    return hm_items_drop_listed(s, prefixes, may_go, &device, out_dropped);
-}

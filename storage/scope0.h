@@ -34,13 +34,4 @@ bool hm_scope0_wants(void *filter, const struct hm_admin_item *item);
 int hm_scope0_drop_unwanted(struct hm_store *s, uint64_t device,
                             uint64_t *out_dropped) HM_MUST_USE;
 
-/* At a child whose parent does not count these items (the first 8 bytes of their
- * hashes, ascending) as needed here: erase the units, users, passphrases and devices
- * among them, but never its own device. Its own filter may not know: a laptop that was
- * assigned other hamlets is shown here as it was before, since what it became is not
- * for us. */
-int hm_scope0_drop_needless(struct hm_store *s, uint64_t device,
-                            struct hm_bytes prefixes,
-                            uint64_t *out_dropped) HM_MUST_USE;
-
 #endif

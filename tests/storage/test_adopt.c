@@ -210,3 +210,47 @@ HM_TEST(a_difference_that_stays_comes_to_an_end)
     assert_false(hm_village_exchange(&v, a, false, &out));
     end();
 }
+
+/* A parent that was restored lacks what it had: what every node needs stays, and so
+ * does an item of which it has another version. */
+HM_TEST(a_parent_that_is_behind_takes_no_items)
+{
+    struct hm_hash_list need = {.scope = 0};
+    struct hm_feed give = {.scope = 0};
+    struct hm_admin_item unit;
+    struct hm_buf prefixes;
+    struct hm_buf items;
+    struct hm_arena arena;
+    struct hm_adopt out;
+    size_t roles = 0;
+    size_t units = 0;
+
+    begin();
+    hm_arena_init(&arena, 1 << 20);
+    hm_buf_init(&prefixes, 1 << 20);
+    hm_buf_init(&items, 1 << 20);
+    CHECK_OK(hm_store_begin_read(a->node.store));
+    CHECK_OK(hm_items_prefixes(a->node.store, NULL, NULL, &prefixes));
+    CHECK_OK(hm_items_get(a->node.store, HM_ITEM_UNIT, v.hamlets[0], &arena, &unit));
+    CHECK_OK(hm_store_end(a->node.store, HM_OK));
+    hm_items_encode(&unit, &items);
+    need.prefixes = hm_buf_bytes(&prefixes);
+    head(v.centre.node.device);
+    CHECK_OK(hm_feed_write(&reply, HM_FRAME_GIVE, &give, hm_buf_bytes(&items),
+                           HM_DICTIONARY_NONE));
+    hm_hash_list_write(&reply, HM_FRAME_NEED, &need);
+    CHECK_OK(adopt(&out));
+    CHECK_OK(hm_store_begin_read(a->node.store));
+    CHECK_OK(hm_items_count(a->node.store, HM_ITEM_ROLE, &roles));
+    CHECK_OK(hm_items_count(a->node.store, HM_ITEM_UNIT, &units));
+    assert_int_equal(
+        hm_items_get(a->node.store, HM_ITEM_DEVICE, a->node.device, &arena, &unit),
+        HM_OK);
+    CHECK_OK(hm_store_end(a->node.store, HM_OK));
+    assert_int_equal(roles, 2);
+    assert_int_equal(units, 1);
+    hm_buf_deinit(&items);
+    hm_buf_deinit(&prefixes);
+    hm_arena_deinit(&arena);
+    end();
+}
