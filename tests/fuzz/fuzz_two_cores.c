@@ -1,7 +1,10 @@
 /* A centre and two laptops, real stores and real bytes; the input is what happens to
- * them: saves, exchanges that work, break or come twice, restarts, clocks that jump. In
- * the end they settle and must agree, and no save that was acknowledged may be lost:
- * each is live, or was replaced by somebody who saw it. */
+ * them: saves, exchanges that work, break or come twice, restarts, clocks that jump,
+ * hamlets that a laptop loses. In the end they settle and must agree, and no save that
+ * was acknowledged may be lost: each is live, was replaced by somebody who saw it, or
+ * waits in quarantine. */
+#include "storage/devices.h"
+#include "storage/quarantine.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/stores.h"
 
@@ -38,7 +41,8 @@ struct world {
     size_t request_count;
     struct hm_buf reply; /* the last one that was adopted */
     size_t reply_laptop;
-    bool hostile; /* bytes were changed on their way up */
+    bool hostile;    /* bytes were changed on their way up */
+    bool reassigned; /* a laptop lost or got a hamlet */
 };
 
 static struct world w;
@@ -261,10 +265,10 @@ static void serve(struct hm_bytes body, uint64_t device, struct hm_serve_reply *
     HM_FUZZ_ERR(reply->err, HM_FUZZ_GUARD_ERRORS, HM_VERSION, HM_DENIED);
 }
 
-/* Nobody's own answer vanishes before their eyes. */
+/* Nobody's own answer vanishes before their eyes, while they hold the hamlet. */
 static void check_own(struct hm_village_node *n)
 {
-    for (size_t k = 0; k < w.write_count; k++) {
+    for (size_t k = 0; k < w.write_count && !w.reassigned; k++) {
         HM_FUZZ_CHECK(w.writes[k].author != n || w.writes[k].replaced ||
                       is_live(n, &w.writes[k]));
     }
@@ -338,6 +342,26 @@ static void repeat_reply(void)
     }
 }
 
+/* Other hamlets for a laptop, whatever it has not sent yet. */
+static void reassign(size_t laptop, struct hm_bytes *input)
+{
+    unsigned hamlets = 1 + hm_fuzz_below(input, 3);
+    struct hm_store *s = w.v.centre.node.store;
+    uint32_t scopes[2];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < 2; i++) {
+        if ((hamlets >> i & 1) != 0) {
+            scopes[count++] = w.v.hamlets[i];
+        }
+    }
+    HM_FUZZ_CHECK(hm_store_begin(s) == HM_OK);
+    HM_FUZZ_CHECK(
+        hm_store_end(s, hm_devices_reassign(s, w.v.laptops[laptop].node.device, scopes,
+                                            count)) == HM_OK);
+    w.reassigned = true;
+}
+
 /* -- The run -- */
 
 static void jump(unsigned node, struct hm_bytes *input)
@@ -350,7 +374,7 @@ static void jump(unsigned node, struct hm_bytes *input)
 
 static void step(struct hm_bytes *input)
 {
-    unsigned what = hm_fuzz_below(input, 16);
+    unsigned what = hm_fuzz_below(input, 17);
     static const enum harm harms[] = {HARM_NONE, HARM_BUSY, HARM_LOST, HARM_REQUEST,
                                       HARM_REPLY};
     unsigned node = hm_fuzz_below(input, 3);
@@ -386,21 +410,50 @@ static void step(struct hm_bytes *input)
     case 10:
         jump(node, input);
         break;
+    case 16:
+        reassign(laptop, input);
+        break;
     default:
         exchange(laptop, harms[what - 11], input);
         break;
     }
 }
 
+/* At the centre: what came from a laptop for a hamlet that it holds no longer. */
+static bool is_quarantined(const struct hm_dot *dot)
+{
+    struct hm_quarantine_entry entry;
+    char id[HM_QUARANTINE_ID_MAX];
+    struct hm_arena arena;
+    int err;
+
+    hm_dot_to_text(dot, id);
+    hm_arena_init(&arena, HM_FUZZ_ARENA_BYTES_MAX);
+    err = hm_quarantine_get(w.v.centre.node.store, id, &arena, &entry);
+    HM_FUZZ_ERR(err, HM_NOTFOUND);
+    hm_arena_deinit(&arena);
+    return err == HM_OK;
+}
+
 static void check_end(void)
 {
     hm_village_settle(&w.v);
     hm_village_check_equal(&w.v);
-    for (unsigned i = 0; i < 3; i++) {
-        for (size_t k = 0; k < w.write_count; k++) {
-            HM_FUZZ_CHECK(is_live(node_at(i), &w.writes[k]) != w.writes[k].replaced);
+    for (size_t k = 0; k < w.write_count; k++) {
+        const struct written *write = &w.writes[k];
+
+        if (w.reassigned) {
+            HM_FUZZ_CHECK(is_live(&w.v.centre, write) || write->replaced ||
+                          is_quarantined(&write->dot));
+            continue;
         }
-        HM_FUZZ_CHECK(w.hostile || hm_village_quarantined(node_at(i)) == 0);
+        for (unsigned i = 0; i < 3; i++) {
+            HM_FUZZ_CHECK(is_live(node_at(i), write) != write->replaced);
+        }
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        HM_FUZZ_CHECK(w.hostile || w.reassigned ||
+                      hm_village_quarantined(node_at(i)) == 0);
     }
 }
 
@@ -415,6 +468,7 @@ static void forget(void)
     w.household_count = 1;
     w.member_count = 1;
     w.hostile = false;
+    w.reassigned = false;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
