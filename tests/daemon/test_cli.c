@@ -62,6 +62,9 @@ static int run_with(const char *input, const char *first, ...)
     FILE *err = open_memstream(&err_text, &err_len);
     int code;
 
+    assert_non_null(in);
+    assert_non_null(out);
+    assert_non_null(err);
     va_start(words, first);
     for (const char *w = first; w != NULL; w = va_arg(words, const char *)) {
         argv[argc++] = (char *)w;
@@ -71,6 +74,8 @@ static int run_with(const char *input, const char *first, ...)
     (void)fclose(in);
     (void)fclose(out);
     (void)fclose(err);
+    assert_non_null(out_text);
+    assert_non_null(err_text);
     if (server != NULL) {
         canned_join(server);
     }
@@ -481,6 +486,7 @@ HM_TEST(import_refused_early)
 {
     FILE *file = fopen(in_folder("big.csv"), "wb");
 
+    assert_non_null(file);
     for (int i = 0; i < 100000; i++) {
         (void)fputs("1234567890,1234567890\n", file);
     }
@@ -615,6 +621,8 @@ HM_TEST(long_folder)
     FILE *in = fopen("/dev/null", "r");
     FILE *out = open_memstream(&out_text, &len);
 
+    assert_non_null(in);
+    assert_non_null(out);
     (void)snprintf(path, sizeof path, "%s/%0150d", folder(), 7);
     CHECK_OK(mkdir(path, 0700));
     CHECK_OK(chdir(path));

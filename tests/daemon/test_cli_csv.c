@@ -83,6 +83,8 @@ static void check_rejected(const char *in, const char *rejected, const char *exp
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
 
+    assert_non_null(from);
+    assert_non_null(out);
     CHECK_OK(hm_cli_import_copy_rejected(from, list, out));
     (void)fclose(out);
     (void)fclose(from);
@@ -147,6 +149,7 @@ HM_TEST(map_renames_columns)
     struct hm_buf head;
     FILE *file = open_text(csv);
 
+    assert_non_null(file);
     hm_buf_init(&head, 1000);
     CHECK_OK(hm_cli_import_rename(file, map, &head, text, sizeof text));
     assert_string_equal(hm_buf_str(&head), "head_name;scope;Khác\n\n");
@@ -175,6 +178,7 @@ HM_TEST(map_with_a_column_too_many)
     struct hm_buf head;
     FILE *file = open_text("Họ tên,Thôn\n");
 
+    assert_non_null(file);
     hm_buf_init(&head, 1000);
     assert_int_equal(hm_cli_import_rename(file, map, &head, text, sizeof text),
                      HM_NOTFOUND);

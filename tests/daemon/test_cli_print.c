@@ -73,6 +73,7 @@ HM_TEST(table_lines_up)
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
 
+    assert_non_null(out);
     hm_cli_print_table(out, rows, columns);
     (void)fclose(out);
     assert_string_equal(text, "HEAD             N  WHERE\n"
@@ -89,6 +90,7 @@ HM_TEST(fill_takes_members)
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
 
+    assert_non_null(out);
     hm_cli_print_fill(out, object, "{a.b} and {n}, {none}{a.none}.\n");
     (void)fclose(out);
     assert_string_equal(text, "x and 3, --.\n");

@@ -356,6 +356,7 @@ HM_TEST(a_damaged_store_is_refused)
     }
     CHECK_OK(fclose(file));
     assert_int_equal(scene_open(&s, 10), HM_CORRUPT);
+    CHECK_OK(s.errmsg.err);
     assert_non_null(strstr(hm_buf_str(&s.errmsg), "store.db: "));
     scene_close(&s);
 }

@@ -321,6 +321,7 @@ static size_t count_of(struct hm_buf *buf, const char *text)
 {
     size_t count = 0;
 
+    CHECK_OK(buf->err);
     for (const char *at = hm_buf_str(buf); (at = strstr(at, text)) != NULL; at++) {
         count++;
     }

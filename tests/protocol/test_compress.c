@@ -142,6 +142,7 @@ HM_TEST(exactly_one_frame_that_tells_its_size)
     size_t len;
     ZSTD_CCtx *context = ZSTD_createCCtx();
 
+    assert_non_null(context);
     begin();
     (void)ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
     len = ZSTD_compress2(context, frame, sizeof frame, "hello", 5);

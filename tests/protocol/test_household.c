@@ -2,6 +2,7 @@
 
 #include "protocol/guard.h"
 #include "protocol/pack.h"
+#include "tests/fault/loop.h"
 #include "tests/support/build.h"
 #include "tests/support/history.h"
 #include "tests/support/rng.h"
@@ -398,7 +399,7 @@ HM_TEST(states_come_back)
     struct hm_household held;
     struct hm_household back;
 
-    for (int i = 0; i < 2000; i++) {
+    for (unsigned long i = 0; i < hm_test_rounds(5, 2000, 2000); i++) {
         struct hm_bytes bytes;
 
         random_state(&rng, &history, 12, &held);
@@ -415,7 +416,7 @@ HM_TEST(applying_goes_on_after_decoding)
 {
     struct hm_rng rng = {22};
 
-    for (int round = 0; round < 300; round++) {
+    for (unsigned long round = 0; round < hm_test_rounds(5, 300, 300); round++) {
         struct hm_history history;
         struct hm_household a;
         struct hm_household b;

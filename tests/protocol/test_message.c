@@ -567,6 +567,7 @@ static void make_noise(struct hm_rng *rng, const struct sample *s)
         return;
     }
     hm_buf_append(&made, s->payload);
+    assert_int_equal(made.err, HM_OK);
     for (uint64_t i = 0; i < edits; i++) {
         size_t at = (size_t)hm_rng_below(rng, made.len);
 

@@ -6,6 +6,7 @@
 #include "storage/feeds.h"
 #include "storage/log.h"
 #include "storage/people.h"
+#include "tests/fault/loop.h"
 #include "tests/support/child.h"
 #include "tests/support/village.h"
 
@@ -638,7 +639,8 @@ HM_TEST(nobody_reads_another_hamlet)
  * printed for people, with a bound that only a fault of its order would miss. */
 HM_TEST(an_evening_is_served_in_seconds)
 {
-    enum { LAPTOPS = 10, CHANGES = 30, ROUNDS = 10 };
+    enum { LAPTOPS = 10, CHANGES = 30 };
+    int rounds = (int)hm_test_rounds(1, 10, 10);
     struct hm_serve_request requests[LAPTOPS];
     struct hm_serve_reply replies[LAPTOPS];
     struct hm_buf bufs[LAPTOPS];
@@ -651,7 +653,7 @@ HM_TEST(an_evening_is_served_in_seconds)
         (void)snprintf(name, sizeof name, "l%zu", i);
         (void)hm_village_add(&v, name, 7);
     }
-    for (uint64_t round = 0; round < ROUNDS; round++) {
+    for (uint64_t round = 0; round < (uint64_t)rounds; round++) {
         double start;
 
         for (size_t i = 0; i < LAPTOPS; i++) {
@@ -679,9 +681,9 @@ HM_TEST(an_evening_is_served_in_seconds)
             hm_buf_deinit(&bufs[i]);
         }
     }
-    print_message("%d changes in %.2f s: %.0f/s\n", LAPTOPS * CHANGES * ROUNDS, took,
-                  LAPTOPS * CHANGES * ROUNDS / took);
-    assert_int_equal(hm_village_households(&v.centre), LAPTOPS * CHANGES * ROUNDS);
+    print_message("%d changes in %.2f s: %.0f/s\n", LAPTOPS * CHANGES * rounds, took,
+                  LAPTOPS * CHANGES * rounds / took);
+    assert_int_equal(hm_village_households(&v.centre), LAPTOPS * CHANGES * rounds);
     assert_true(took < 30);
     hm_village_close(&v);
 }

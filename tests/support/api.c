@@ -9,19 +9,18 @@
 #include "daemon/serve/spool.h"
 #include "storage/devices.h"
 #include "storage/forms.h"
+#include "tests/fault/loop.h"
 
 enum { BODY_BYTES_MAX = 256 * 1024 * 1024, AT_BYTES = 4096, AT_CALLS = 8 };
 
 static const uint8_t key_hash[32] = {1, 2, 3};
 
-void hm_test_api_open(struct hm_test_api *api)
+static void publish(struct hm_test_api *api)
 {
     struct hm_device own = {.name = "centre", .role = HM_DEVICE_HUB, .active = true};
     struct hm_buf errmsg;
     char folder[1024];
 
-    memset(api, 0, sizeof *api);
-    hm_test_node_open(&api->store, "centre", HM_NODE_CENTRE);
     hm_buf_init(&errmsg, 4096);
     (void)snprintf(folder, sizeof folder, "%s/vn-poverty", getenv("HM_PROGRAMMES"));
     memcpy(own.public_key, api->store.public_key, sizeof own.public_key);
@@ -29,6 +28,17 @@ void hm_test_api_open(struct hm_test_api *api)
     CHECK_OK(hm_programme_publish(api->store.store, folder, &errmsg));
     CHECK_OK(hm_store_end(api->store.store, hm_devices_put(api->store.store, &own)));
     hm_buf_deinit(&errmsg);
+}
+
+void hm_test_api_open(struct hm_test_api *api)
+{
+    memset(api, 0, sizeof *api);
+    hm_fault_pause();
+    if (!hm_test_node_open_kept(&api->store, "centre")) {
+        hm_test_node_open(&api->store, "centre", HM_NODE_CENTRE);
+        publish(api);
+        hm_test_node_keep(&api->store, "centre");
+    }
     api->node = (struct hm_api_node){.store = api->store.store,
                                      .name = "centre",
                                      .version = "0.1.0",
@@ -36,6 +46,7 @@ void hm_test_api_open(struct hm_test_api *api)
                                      .public_address = "127.0.0.1:8471",
                                      .tls_key_hash = key_hash};
     CHECK_OK(hm_forms_open(api->store.store, &api->node.forms));
+    hm_fault_resume();
 }
 
 static void forget(struct hm_test_api *api)
@@ -154,7 +165,9 @@ unsigned hm_test_api_upload(struct hm_test_api *api, const char *path, const cha
     int fd = -1;
 
     CHECK_OK(hm_spool_file(hm_test_folder(), &fd));
+    hm_fault_pause(); /* a write of the test */
     assert_int_equal(write(fd, body.data, body.len), body.len);
+    hm_fault_resume();
     assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
     status = ask(api, "POST", whole, query, type, hm_bytes_of(NULL, 0), fd);
     (void)close(fd);

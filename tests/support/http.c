@@ -5,13 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fault/loop.h"
 #include "tests/support/test.h"
 
 static void on_guard(uv_timer_t *timer)
 {
     (void)timer;
-    (void)fprintf(stderr, "the loop turned for 20 s in vain\n");
-    abort();
+    (void)fprintf(stderr, "the loop turned in vain\n");
+    exit(1);
+}
+
+/* What waits longer waits for ever. */
+static uint64_t guard_ms(void)
+{
+    return hm_test_rounds(8000, 20000, 20000);
 }
 
 static void on_over(uv_timer_t *timer)
@@ -45,7 +52,7 @@ static void timer_end(uv_timer_t *timer)
 
 void hm_test_spin(uv_loop_t *loop, const bool *flag)
 {
-    uv_timer_t *guard = timer_start(loop, 20000, on_guard, NULL);
+    uv_timer_t *guard = timer_start(loop, guard_ms(), on_guard, NULL);
 
     while (!*flag) {
         (void)uv_run(loop, UV_RUN_ONCE);
@@ -66,7 +73,7 @@ void hm_test_spin_ms(uv_loop_t *loop, unsigned ms)
 
 void hm_test_loop_end(uv_loop_t *loop)
 {
-    uv_timer_t *guard = timer_start(loop, 20000, on_guard, NULL);
+    uv_timer_t *guard = timer_start(loop, guard_ms(), on_guard, NULL);
 
     uv_unref((uv_handle_t *)guard);
     (void)uv_run(loop, UV_RUN_DEFAULT);
@@ -376,6 +383,7 @@ unsigned hm_raw_count(struct hm_raw *raw, const char *text)
     const char *at = hm_buf_str(&raw->in);
     unsigned count = 0;
 
+    assert_non_null(at);
     while ((at = strstr(at, text)) != NULL) {
         at++;
         count++;
@@ -385,12 +393,12 @@ unsigned hm_raw_count(struct hm_raw *raw, const char *text)
 
 void hm_raw_expect(struct hm_raw *raw, const char *text)
 {
-    uv_timer_t *guard = timer_start(raw->loop, 20000, on_guard, NULL);
+    uv_timer_t *guard = timer_start(raw->loop, guard_ms(), on_guard, NULL);
 
     while (hm_raw_count(raw, text) == 0) {
         if (raw->ended) {
             (void)fprintf(stderr, "no '%s' in: %s\n", text, hm_buf_str(&raw->in));
-            abort();
+            exit(1);
         }
         (void)uv_run(raw->loop, UV_RUN_ONCE);
     }

@@ -35,8 +35,7 @@ const char *hm_test_folder(void)
         (void)snprintf(folder, sizeof folder, "%s/hamletd-test-XXXXXX",
                        tmp == NULL ? "/tmp" : tmp);
         if (mkdtemp(folder) == NULL) {
-            perror(folder);
-            abort();
+            fail_msg("no folder %s", folder);
         }
     }
     return folder;

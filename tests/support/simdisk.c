@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "protocol/err.h"
+#include "tests/fault/loop.h"
 
 enum { PAGE = HM_SIMDISK_PAGE_BYTES };
 
@@ -15,18 +16,18 @@ static uint64_t pages_of(int64_t size)
 
 struct hm_simdisk *hm_simdisk_create(const char *name, uint64_t seed)
 {
-    struct hm_simdisk *disk = calloc(1, sizeof *disk);
+    struct hm_simdisk *disk = hm_simdisk_zeroed(sizeof *disk);
 
-    HM_ASSERT(disk != NULL);
     disk->seed = seed;
     disk->limit = UINT64_MAX;
     disk->powersafe = true;
     hm_simdisk_vfs_init(disk);
     if (name != NULL) {
+        hm_fault_pause();
         HM_ASSERT(sqlite3_initialize() == SQLITE_OK);
+        hm_fault_resume();
         HM_ASSERT(sqlite3_vfs_find(name) == NULL);
-        disk->name = strdup(name);
-        HM_ASSERT(disk->name != NULL);
+        disk->name = hm_simdisk_text(name);
         disk->vfs.zName = disk->name;
         HM_ASSERT(sqlite3_vfs_register(&disk->vfs, 0) == SQLITE_OK);
     }
@@ -83,11 +84,9 @@ static struct hm_simdisk_name *add_name(struct hm_simdisk *disk, const char *pat
 {
     struct hm_simdisk_name *name;
 
-    disk->names = realloc(disk->names, (disk->name_count + 1) * sizeof *name);
-    HM_ASSERT(disk->names != NULL);
+    disk->names = hm_simdisk_memory(disk->names, (disk->name_count + 1) * sizeof *name);
     name = &disk->names[disk->name_count++];
-    *name = (struct hm_simdisk_name){.path = strdup(path)};
-    HM_ASSERT(name->path != NULL);
+    *name = (struct hm_simdisk_name){.path = hm_simdisk_text(path)};
     return name;
 }
 

@@ -4,8 +4,34 @@
 #include <string.h>
 
 #include "protocol/err.h"
+#include "tests/fault/loop.h"
 
 enum { PAGE = HM_SIMDISK_PAGE_BYTES, SECTOR = HM_SIMDISK_SECTOR_BYTES };
+
+/* The disk is not what runs out of memory, however often the program under test does.
+ */
+void *hm_simdisk_memory(void *old, size_t bytes)
+{
+    void *out;
+
+    hm_fault_pause();
+    out = realloc(old, bytes);
+    hm_fault_resume();
+    HM_ASSERT(out != NULL);
+    return out;
+}
+
+void *hm_simdisk_zeroed(size_t bytes)
+{
+    return memset(hm_simdisk_memory(NULL, bytes), 0, bytes);
+}
+
+char *hm_simdisk_text(const char *text)
+{
+    size_t size = strlen(text) + 1;
+
+    return memcpy(hm_simdisk_memory(NULL, size), text, size);
+}
 
 void *hm_simdisk_grow(void *memory, size_t *inout_max, size_t need, size_t item_bytes)
 {
@@ -17,8 +43,7 @@ void *hm_simdisk_grow(void *memory, size_t *inout_max, size_t need, size_t item_
     while (max < need) {
         max *= 2;
     }
-    memory = realloc(memory, max * item_bytes);
-    HM_ASSERT(memory != NULL);
+    memory = hm_simdisk_memory(memory, max * item_bytes);
     *inout_max = max;
     return memory;
 }
@@ -50,9 +75,8 @@ static void page_unref(struct hm_simdisk_page *page)
 
 static struct hm_simdisk_page *page_create(const struct hm_simdisk_page *like)
 {
-    struct hm_simdisk_page *page = malloc(sizeof *page);
+    struct hm_simdisk_page *page = hm_simdisk_memory(NULL, sizeof *page);
 
-    HM_ASSERT(page != NULL);
     page->refs = 1;
     if (like == NULL) {
         memset(page->bytes, 0, sizeof page->bytes);
@@ -127,9 +151,8 @@ void hm_simdisk_file_read(const struct hm_simdisk_file *f, int64_t offset, void 
 
 struct hm_simdisk_file *hm_simdisk_file_create(uint64_t id)
 {
-    struct hm_simdisk_file *f = calloc(1, sizeof *f);
+    struct hm_simdisk_file *f = hm_simdisk_zeroed(sizeof *f);
 
-    HM_ASSERT(f != NULL);
     f->refs = 1;
     f->id = id;
     return f;
@@ -144,8 +167,7 @@ struct hm_simdisk_file *hm_simdisk_file_copy(const struct hm_simdisk_file *from,
     f->size = from->size;
     count = count < from->page_count ? count : from->page_count;
     if (count > 0) {
-        f->pages = malloc(count * sizeof(void *));
-        HM_ASSERT(f->pages != NULL);
+        f->pages = hm_simdisk_memory(NULL, count * sizeof(void *));
         f->page_count = count;
     }
     for (size_t i = 0; i < count; i++) {
@@ -309,8 +331,7 @@ static void lose(struct hm_simdisk_file *f, size_t index)
     if (is_lost(f, index)) {
         return; /* an older one is on the disk */
     }
-    f->lost = realloc(f->lost, (f->lost_count + 1) * sizeof f->lost[0]);
-    HM_ASSERT(f->lost != NULL);
+    f->lost = hm_simdisk_memory(f->lost, (f->lost_count + 1) * sizeof f->lost[0]);
     lost = &f->lost[f->lost_count++];
     lost->index = index;
     lost->page = index < f->page_count ? f->pages[index] : NULL;

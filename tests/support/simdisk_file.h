@@ -69,6 +69,11 @@ struct hm_simdisk_survival {
     bool powersafe;
 };
 
+/* As realloc() and calloc() and strdup(), but it never fails, nor lets a faulty run
+ * (tests/fault) make it fail. */
+void *hm_simdisk_memory(void *old, size_t bytes);
+void *hm_simdisk_zeroed(size_t bytes);
+char *hm_simdisk_text(const char *text);
 void *hm_simdisk_grow(void *memory, size_t *inout_max, size_t need, size_t item_bytes);
 /* A number that depends on nothing but its arguments. */
 uint64_t hm_simdisk_mix(uint64_t a, uint64_t b, uint64_t c);

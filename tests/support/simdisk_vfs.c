@@ -272,8 +272,7 @@ static int map_shm(struct hm_simdisk_handle *h)
     struct hm_simdisk_file *f = h->file;
 
     if (f->shm == NULL) {
-        f->shm = calloc(1, sizeof *f->shm);
-        HM_ASSERT(f->shm != NULL);
+        f->shm = hm_simdisk_zeroed(sizeof *f->shm);
         f->shm->refs = 1; /* the file's, until the last handle leaves */
     }
     f->shm->refs++;
@@ -291,12 +290,11 @@ static int grow_shm(struct hm_simdisk_handle *h, int index, int bytes)
                                              : SQLITE_IOERR_SHMMAP;
     }
     h->disk->counters.shm_grows++;
-    shm->regions = realloc(shm->regions, ((size_t)index + 1) * sizeof shm->regions[0]);
-    HM_ASSERT(shm->regions != NULL);
+    shm->regions =
+        hm_simdisk_memory(shm->regions, ((size_t)index + 1) * sizeof shm->regions[0]);
     while (shm->region_count <= (size_t)index) {
-        void *region = calloc(1, (size_t)bytes);
+        void *region = hm_simdisk_zeroed((size_t)bytes);
 
-        HM_ASSERT(region != NULL);
         shm->regions[shm->region_count++] = region;
     }
     return SQLITE_OK;
@@ -542,11 +540,10 @@ static int x_open(sqlite3_vfs *vfs, sqlite3_filename path, sqlite3_file *file,
         (struct hm_simdisk_handle){.base = {&io_methods},
                                    .disk = disk,
                                    .file = f,
-                                   .path = strdup(path == NULL ? "" : path),
+                                   .path = hm_simdisk_text(path == NULL ? "" : path),
                                    .boots = disk->boots,
                                    .syncs_folder = journal,
                                    .deletes = (flags & SQLITE_OPEN_DELETEONCLOSE) != 0};
-    HM_ASSERT(h->path != NULL);
     if (out_flags != NULL) {
         *out_flags = flags;
     }

@@ -36,6 +36,10 @@ void hm_test_node_open_on(struct hm_test_node *node, const char *name,
 /* Open the store of a node that is closed, as a new start of the daemon; what
  * hm_store_open() returns. */
 int hm_test_node_start(struct hm_test_node *node) HM_MUST_USE;
+/* In a loop of faulty runs: keep a copy of the node's file for all later runs, and open
+ * one; false when there is none. Elsewhere nothing, false. */
+void hm_test_node_keep(struct hm_test_node *node, const char *name);
+bool hm_test_node_open_kept(struct hm_test_node *node, const char *name);
 /* Close and open again, as a restart of the daemon does; clock and randomness go on. */
 void hm_test_node_restart(struct hm_test_node *node);
 void hm_test_node_close(struct hm_test_node *node);

@@ -11,6 +11,7 @@
 #include "storage/feeds.h"
 #include "storage/people.h"
 #include "storage/quarantine.h"
+#include "tests/fault/loop.h"
 #include "tests/support/forms.h"
 
 enum { EXCHANGES_MAX = 50, CHUNK_BYTES = 64 * 1024, ARENA_BYTES = 64 * 1024 * 1024 };
@@ -161,6 +162,7 @@ void hm_village_open_on(struct hm_village *v, hm_village_disk_fn disk_of, void *
     struct hm_store *s;
 
     *v = (struct hm_village){.disk_of = disk_of, .disk_arg = arg};
+    hm_fault_pause();
     open_fresh(v, &v->centre.node, "centre", HM_NODE_CENTRE);
     s = v->centre.node.store;
     memcpy(device.public_key, v->centre.node.public_key, sizeof device.public_key);
@@ -171,6 +173,7 @@ void hm_village_open_on(struct hm_village *v, hm_village_disk_fn disk_of, void *
     publish_form(v);
     CHECK_OK(hm_store_end(s, HM_OK));
     open_forms(&v->centre);
+    hm_fault_resume();
 }
 
 struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
@@ -188,6 +191,7 @@ struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
     struct hm_device device = {
         .name = name, .role = HM_DEVICE_ENUMERATOR, .active = true, .scopes = scopes};
 
+    hm_fault_pause();
     open_fresh(v, &n->node, name, HM_NODE_NEW);
     n->node.now_ms = v->centre.node.now_ms;
     memcpy(device.public_key, n->node.public_key, sizeof device.public_key);
@@ -204,6 +208,7 @@ struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
     CHECK_OK(hm_store_end(n->node.store, HM_OK));
     open_forms(n);
     (void)hm_village_sync(v, n);
+    hm_fault_resume();
     return n;
 }
 
