@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tests/fault/loop.h"
 #include "tests/support/build.h"
 #include "tests/support/fault.h"
 #include "tests/support/history.h"
@@ -44,12 +45,13 @@ HM_TEST(order_does_not_matter)
 {
     struct hm_rng rng = {31};
 
-    for (int round = 0; round < 1500; round++) {
+    for (unsigned long round = 0; round < hm_test_rounds(3, 1500, 30000); round++) {
         struct hm_history history;
         struct hm_household first;
         size_t order[HM_HISTORY_ENTRIES_MAX];
 
         hm_history_make(&history, &rng, 4 + (size_t)hm_rng_below(&rng, 30));
+        hm_history_refuse_some(&history, &rng);
         for (size_t i = 0; i < history.count; i++) {
             order[i] = i;
         }
@@ -76,6 +78,7 @@ static void three(struct hm_history *history, struct hm_rng *rng,
     size_t order[HM_HISTORY_ENTRIES_MAX];
 
     hm_history_make(history, rng, 3 + (size_t)hm_rng_below(rng, 25));
+    hm_history_refuse_some(history, rng);
     for (int i = 0; i < 3; i++) {
         hm_history_shuffle(history, rng, order);
         states[i] = fold(history, order, (size_t)hm_rng_below(rng, history->count + 1));
@@ -86,7 +89,7 @@ HM_TEST(join_is_commutative_associative_idempotent)
 {
     struct hm_rng rng = {32};
 
-    for (int round = 0; round < 3000; round++) {
+    for (unsigned long round = 0; round < hm_test_rounds(3, 3000, 60000); round++) {
         struct hm_history history;
         struct hm_household s[3];
         struct hm_household ab;
@@ -121,7 +124,7 @@ HM_TEST(joining_states_equals_applying_changes)
 {
     struct hm_rng rng = {33};
 
-    for (int round = 0; round < 3000; round++) {
+    for (unsigned long round = 0; round < hm_test_rounds(3, 3000, 60000); round++) {
         struct hm_history history;
         size_t a[HM_HISTORY_ENTRIES_MAX];
         size_t b[HM_HISTORY_ENTRIES_MAX];
@@ -131,6 +134,7 @@ HM_TEST(joining_states_equals_applying_changes)
         size_t upto;
 
         hm_history_make(&history, &rng, 3 + (size_t)hm_rng_below(&rng, 25));
+        hm_history_refuse_some(&history, &rng);
         hm_history_shuffle(&history, &rng, a);
         hm_history_shuffle(&history, &rng, b);
         upto = (size_t)hm_rng_below(&rng, history.count + 1);
@@ -159,7 +163,7 @@ HM_TEST(join_leaves_its_inputs)
 {
     struct hm_rng rng = {34};
 
-    for (int round = 0; round < 500; round++) {
+    for (unsigned long round = 0; round < hm_test_rounds(3, 500, 10000); round++) {
         struct hm_history history;
         struct hm_household s[3];
         struct hm_household out;
@@ -176,29 +180,33 @@ HM_TEST(join_leaves_its_inputs)
     }
 }
 
-/* HM_TEST_LONG=1 runs a million. */
-static unsigned long histories(void)
+static void naive_add(struct hm_naive *naive, const struct hm_history_entry *entry)
 {
-    const char *text = getenv("HM_TEST_LONG");
-
-    return text != NULL && text[0] == '1' ? 1000000 : 20000;
+    if (entry->refused) {
+        hm_naive_refuse(naive, &entry->dot);
+    } else {
+        hm_naive_apply(naive, &entry->change, &entry->dot);
+    }
 }
 
-/* Partial deliveries, their join, and the naive rules agree on every value. */
-HM_TEST(agrees_with_the_naive_merge)
+/* Partial deliveries, their join, and the naive rules agree on every value. Ten million
+ * histories with HM_TEST_LONG=1, in four parts. */
+static void compare_with_naive(uint64_t seed)
 {
     static struct hm_naive naive;
     static struct hm_naive both;
-    struct hm_rng rng = {35};
+    struct hm_rng rng = {seed};
+    unsigned long rounds = hm_test_rounds(3, 25000, 2500000);
     unsigned long waited = 0;
 
-    for (unsigned long round = 0; round < histories(); round++) {
+    for (unsigned long round = 0; round < rounds; round++) {
         struct hm_history history;
         struct hm_household h[2];
         struct hm_household joined;
         size_t order[HM_HISTORY_ENTRIES_MAX];
 
         hm_history_make(&history, &rng, 2 + (size_t)hm_rng_below(&rng, 14));
+        hm_history_refuse_some(&history, &rng);
         hm_naive_init(&both);
         for (int side = 0; side < 2; side++) {
             size_t upto = 1 + (size_t)hm_rng_below(&rng, history.count);
@@ -207,23 +215,104 @@ HM_TEST(agrees_with_the_naive_merge)
             h[side] = fold(&history, order, upto);
             hm_naive_init(&naive);
             for (size_t i = 0; i < upto; i++) {
-                const struct hm_history_entry *entry = &history.entries[order[i]];
-
-                hm_naive_apply(&naive, &entry->change, &entry->dot);
-                hm_naive_apply(&both, &entry->change, &entry->dot);
+                naive_add(&naive, &history.entries[order[i]]);
+                naive_add(&both, &history.entries[order[i]]);
             }
             if (!hm_naive_agrees(&naive, &h[side])) {
-                fail_msg("history %lu, side %d", round, side);
+                fail_msg("seed %d, history %lu, side %d", (int)seed, round, side);
             }
             waited += naive.replaced_count;
         }
         joined = join(&history, &h[0], &h[1]);
         if (!hm_naive_agrees(&both, &joined)) {
-            fail_msg("history %lu, joined", round);
+            fail_msg("seed %d, history %lu, joined", (int)seed, round);
         }
         hm_history_free(&history);
     }
-    assert_true(waited > 20000); /* the histories are of some interest */
+    assert_true(waited >= rounds); /* the histories are of some interest */
+}
+
+HM_TEST(agrees_with_the_naive_merge)
+{
+    compare_with_naive(35);
+}
+
+HM_TEST(agrees_with_the_naive_merge_too)
+{
+    compare_with_naive(1035);
+}
+
+HM_TEST(agrees_with_the_naive_merge_again)
+{
+    compare_with_naive(2035);
+}
+
+HM_TEST(agrees_with_the_naive_merge_at_last)
+{
+    compare_with_naive(3035);
+}
+
+/* What the vectors say, author by author. */
+static enum hm_merge_choice choice_by_vectors(const struct hm_household *own,
+                                              const struct hm_household *parent)
+{
+    bool ahead = false;
+    bool behind = false;
+
+    for (size_t i = 0; i < HM_HISTORY_AUTHORS; i++) {
+        uint64_t a = hm_household_seen(own, hm_history_incarnation(i));
+        uint64_t b = hm_household_seen(parent, hm_history_incarnation(i));
+
+        ahead = ahead || a > b;
+        behind = behind || b > a;
+    }
+    return !ahead ? HM_MERGE_TAKE : behind ? HM_MERGE_JOIN : HM_MERGE_KEEP;
+}
+
+/* A child that took what its parent refused ends with the parent's state, byte for
+ * byte, once the parent has seen all that it has seen; before, it loses nothing that
+ * the parent has not seen. */
+HM_TEST(a_child_adopts_and_ends_as_its_parent)
+{
+    struct hm_rng rng = {38};
+    unsigned choices[3] = {0};
+
+    for (unsigned long round = 0; round < hm_test_rounds(3, 2000, 60000); round++) {
+        struct hm_history history;
+        struct hm_household own;
+        struct hm_household parent;
+        size_t order[HM_HISTORY_ENTRIES_MAX];
+        size_t upto;
+
+        hm_history_make(&history, &rng, 3 + (size_t)hm_rng_below(&rng, 20));
+        hm_history_shuffle(&history, &rng, order);
+        own = fold(&history, order, (size_t)hm_rng_below(&rng, history.count + 1));
+        hm_history_refuse_some(&history, &rng); /* by the parent alone */
+        hm_history_shuffle(&history, &rng, order);
+        hm_history_begin(&history, &parent, &history.arena);
+        upto = (size_t)hm_rng_below(&rng, history.count + 1);
+        for (size_t i = 0; i <= history.count; i++) {
+            enum hm_merge_choice choice = hm_merge_adopt(&own, &parent);
+
+            assert_int_equal(choice, choice_by_vectors(&own, &parent));
+            choices[choice]++;
+            if (i >= upto && choice == HM_MERGE_TAKE) {
+                struct hm_bytes bytes = hm_build_state(&history.arena, &parent);
+
+                CHECK_OK(hm_household_decode(bytes, &history.arena, &own));
+            } else if (i >= upto && choice == HM_MERGE_JOIN) {
+                own = join(&history, &own, &parent);
+            }
+            if (i < history.count) {
+                hm_history_apply(&history.entries[order[i]], &parent);
+            }
+        }
+        check_equal(&history, &own, &parent);
+        hm_history_free(&history);
+    }
+    assert_true(choices[HM_MERGE_TAKE] > 0);
+    assert_true(choices[HM_MERGE_KEEP] > 0);
+    assert_true(choices[HM_MERGE_JOIN] > 0);
 }
 
 /* A household whose vector is given: pairs of author and n. */

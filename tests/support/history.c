@@ -1,5 +1,7 @@
 #include "tests/support/history.h"
 
+#include <string.h>
+
 #include "protocol/pack.h"
 #include "tests/support/build.h"
 #include "tests/support/test.h"
@@ -35,22 +37,50 @@ void hm_history_apply(const struct hm_history_entry *entry, struct hm_household 
     struct hm_author author = hm_build_author(entry->dot.incarnation);
     bool applied = false;
 
+    if (entry->refused) {
+        CHECK_OK(hm_household_refuse(h, &entry->change, &entry->dot, &author));
+        return;
+    }
     CHECK_OK(hm_household_apply(h, &entry->change, &entry->dot, &author, &applied));
 }
 
-/* What stood on the author's screen, now and then not all of it. */
+/* Into ascending dots, unless it is there. */
+static size_t insert_dot(struct hm_dot *dots, size_t count, struct hm_dot dot)
+{
+    size_t at = 0;
+
+    while (at < count && hm_dot_compare(&dots[at], &dot) < 0) {
+        at++;
+    }
+    if (at < count && hm_dot_compare(&dots[at], &dot) == 0) {
+        return count;
+    }
+    memmove(dots + at + 1, dots + at, (count - at) * sizeof *dots);
+    dots[at] = dot;
+    return count + 1;
+}
+
+/* What stood on the author's screen, now and then not all of it, and now and then a
+ * write that nobody has seen, or ever will. */
 static void replace_seen(struct hm_build *b, struct hm_rng *rng,
                          const struct hm_household *seen, const struct hm_row_key *key,
                          uint32_t field)
 {
     const struct hm_cell *cell = hm_row_cell(hm_household_row(seen, key), field);
-    struct hm_dot dots[HM_HISTORY_ENTRIES_MAX];
+    struct hm_dot dots[HM_HISTORY_ENTRIES_MAX + 1];
     size_t count = 0;
+    uint64_t author =
+        hm_history_incarnation((size_t)hm_rng_below(rng, HM_HISTORY_AUTHORS));
+    uint64_t ahead = 1 + hm_rng_below(rng, 12);
 
     for (size_t i = 0; cell != NULL && i < cell->sibling_count; i++) {
         if (hm_rng_below(rng, 8) != 0) {
             dots[count++] = cell->siblings[i].dot;
         }
+    }
+    if (hm_rng_below(rng, 16) == 0 && author != b->dot.incarnation) {
+        ahead += hm_household_seen(seen, author);
+        count = insert_dot(dots, count, (struct hm_dot){author, ahead});
     }
     hm_build_replaces(b, dots, count);
 }
@@ -113,6 +143,9 @@ static void write_entry(struct hm_history *history, struct hm_rng *rng,
         for (uint32_t i = 0; i < FIELDS; i++) {
             uint32_t field = kind == 0 ? HM_FIELD_STATUS + i : HM_FIELD_FIRST + i;
 
+            if (kind > 1 && i == 0) {
+                field = HM_FIELD_STATUS; /* a row that is removed, or back again */
+            }
             if (hm_rng_below(rng, 2) == 0) {
                 if (empty) {
                     hm_build_row(&b, key);
@@ -125,6 +158,7 @@ static void write_entry(struct hm_history *history, struct hm_rng *rng,
             }
         }
     }
+    entry->refused = false;
     entry->dot = dot;
     entry->change = b.change;
     entry->bytes = hm_build_bytes(&b);
@@ -161,6 +195,13 @@ void hm_history_make(struct hm_history *history, struct hm_rng *rng, size_t coun
         write_entry(history, rng, &seen[me],
                     (struct hm_dot){hm_history_incarnation(me), n[me]});
         hm_history_apply(&history->entries[history->count - 1], &seen[me]);
+    }
+}
+
+void hm_history_refuse_some(struct hm_history *history, struct hm_rng *rng)
+{
+    for (size_t i = 0; i < history->count; i++) {
+        history->entries[i].refused = hm_rng_below(rng, 6) == 0;
     }
 }
 

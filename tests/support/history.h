@@ -12,6 +12,7 @@ struct hm_history_entry {
     struct hm_dot dot;
     struct hm_change change;
     struct hm_bytes bytes; /* canonical */
+    bool refused;          /* everywhere but on its author's screen */
 };
 
 struct hm_history {
@@ -23,6 +24,8 @@ struct hm_history {
 
 /* count <= HM_HISTORY_ENTRIES_MAX changes. */
 void hm_history_make(struct hm_history *history, struct hm_rng *rng, size_t count);
+/* Lets some entries be refused by all who get them; their authors wrote on. */
+void hm_history_refuse_some(struct hm_history *history, struct hm_rng *rng);
 void hm_history_free(struct hm_history *history);
 
 /* The incarnation of author 0 .. HM_HISTORY_AUTHORS - 1. */
@@ -36,7 +39,7 @@ size_t hm_history_author(const struct hm_history_entry *entry);
 void hm_history_shuffle(const struct hm_history *history, struct hm_rng *rng,
                         size_t order[HM_HISTORY_ENTRIES_MAX]);
 
-/* An empty household in arena, then entries applied one by one. */
+/* An empty household in arena, then entries applied, or refused, one by one. */
 void hm_history_begin(const struct hm_history *history, struct hm_household *h,
                       struct hm_arena *arena);
 void hm_history_apply(const struct hm_history_entry *entry, struct hm_household *h);

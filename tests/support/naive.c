@@ -76,6 +76,13 @@ void hm_naive_apply(struct hm_naive *naive, const struct hm_change *change,
     }
 }
 
+void hm_naive_refuse(struct hm_naive *naive, const struct hm_dot *dot)
+{
+    if (!has_seen(naive, dot)) {
+        naive->seen[naive->seen_count++] = *dot;
+    }
+}
+
 static const struct hm_cell *cell_at(const struct hm_household *h,
                                      const struct hm_naive_place *at)
 {

@@ -29,6 +29,8 @@ void hm_naive_init(struct hm_naive *naive);
 /* The change must stay. Seen twice is seen once. */
 void hm_naive_apply(struct hm_naive *naive, const struct hm_change *change,
                     const struct hm_dot *dot);
+/* A change that was refused: seen, and nothing of it enters. */
+void hm_naive_refuse(struct hm_naive *naive, const struct hm_dot *dot);
 /* The household holds exactly the writes that nobody replaced, waits for exactly the
  * replaced ones that are still to come, and has seen the same changes. */
 bool hm_naive_agrees(const struct hm_naive *naive, const struct hm_household *h);
