@@ -552,11 +552,11 @@ int hm_field_table_grow(const struct hm_field_table *old, const struct hm_xform 
     }
     g.table = &owned->table;
     g.arena = &owned->arena;
-    if (old != NULL && strcmp(old->form, form->id) != 0) {
-        fail(&g, HM_INVALID, "", "the table is of the form \"%.80s\", not \"%.80s\"",
-             old->form, form->id);
-    }
     tables_make(&g);
+    if (g.err == HM_OK && old != NULL && strcmp(old->form, g.table->form) != 0) {
+        fail(&g, HM_INVALID, "", "the table is of the form \"%.80s\", not \"%.80s\"",
+             old->form, g.table->form);
+    }
     if (g.err == HM_OK) {
         entries_grow(&g);
     }

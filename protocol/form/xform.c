@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <utf8proc.h>
 
 #include "protocol/form/xform_build.h"
 
@@ -350,6 +351,8 @@ static xmlDoc *document_read(struct hm_xform_build *b, struct hm_bytes xml)
     const int options = XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOERROR |
                         XML_PARSE_NOWARNING | XML_PARSE_BIG_LINES;
     xmlParserCtxt *ctxt;
+    utf8proc_uint8_t *nfc = NULL;
+    utf8proc_ssize_t len;
     xmlDoc *doc;
 
     if (xml.len == 0 || xml.len > HM_XFORM_BYTES_MAX) {
@@ -364,8 +367,21 @@ static xmlDoc *document_read(struct hm_xform_build *b, struct hm_bytes xml)
         return NULL;
     }
     ctxt->sax->internalSubset = on_doctype;
+    /* Names and values are compared with those of a field table, which are in NFC. What
+     * is not UTF-8 is left to libxml2. */
+    len = utf8proc_map(xml.data, (utf8proc_ssize_t)xml.len, &nfc,
+                       UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (len == UTF8PROC_ERROR_NOMEM) {
+        hm_xform_build_fail(b, HM_NOMEM, NULL, "out of memory");
+        xmlFreeParserCtxt(ctxt);
+        return NULL;
+    }
+    if (len >= 0) {
+        xml = hm_bytes_of(nfc, (size_t)len);
+    }
     doc = xmlCtxtReadMemory(ctxt, (const char *)xml.data, (int)xml.len, NULL, NULL,
                             options);
+    free(nfc);
     if (doc == NULL || !ctxt->wellFormed || !ctxt->nsWellFormed ||
         ctxt->_private != NULL) {
         fail_from_libxml(b, ctxt);

@@ -373,3 +373,33 @@ HM_TEST(required)
     assert_int_equal(hm_form_check_required(table, 0, NULL, 0, missing, 4), 0);
     hm_field_table_destroy(table);
 }
+
+/* Found by fuzzing: a name typed with a mark of its own ("e", then U+0302) is kept as
+ * one letter; published again, the form had lost its field and got another one, and
+ * every answer with it. */
+HM_TEST(names_are_the_same_however_they_are_typed)
+{
+    static const char id[] = "<h:html xmlns='http://www.w3.org/2002/xforms' "
+                             "xmlns:h='http://www.w3.org/1999/xhtml'><h:head><model>"
+                             "<instance><data id='te\xcc\x82n&#x7f;'><a/></data>"
+                             "</instance></model></h:head><h:body/></h:html>";
+    struct hm_field_table *table = grown(NULL, "<te\xcc\x82n/>", "", "");
+    struct hm_xform *form = NULL;
+    struct hm_field_table *again = NULL;
+    struct hm_xform_error why;
+    struct hm_field_error error;
+
+    assert_string_equal(table->entries[0].name, "t\xc3\xaan");
+    table = grown(table, "<te\xcc\x82n/>", "", "");
+    assert_int_equal(table->count, 1);
+    table = grown(table, "<t\xc3\xaan/>", "", "");
+    assert_int_equal(table->count, 1);
+    assert_false(table->entries[0].retired);
+    hm_field_table_destroy(table);
+    CHECK_OK(hm_xform_parse(hm_bytes_str(id), &form, &why));
+    CHECK_OK(hm_field_table_grow(NULL, form, &table, &error));
+    CHECK_OK(hm_field_table_grow(table, form, &again, &error));
+    hm_field_table_destroy(again);
+    hm_field_table_destroy(table);
+    hm_xform_destroy(form);
+}
