@@ -573,6 +573,7 @@ static int exchange(struct hm_world *w, unsigned first, unsigned last,
 
     *out_more = false;
     for (unsigned i = 0; i < count; i++) {
+        parts[i] = (struct exchange){.upload = {0}};
         hm_buf_init(&parts[i].body, HM_REQUEST_BYTES_MAX);
     }
     for (unsigned i = 0; i < count && err == HM_OK; i++) {
