@@ -34,7 +34,7 @@ bool sim_step_is_fault(enum sim_step_kind kind)
 
 unsigned sim_plan_nodes(const struct sim_shape *shape)
 {
-    return 1 + shape->hubs + shape->laptops;
+    return 1 + shape->laptops;
 }
 
 const char *sim_time_text(uint64_t at_ms)
@@ -120,8 +120,7 @@ static void choose_shape(struct making *m, unsigned days, bool short_season)
     if (!short_season && draw(m, 50) == 0) {
         count = 42;
     }
-    shape->hubs = 0;
-    shape->laptops = count - 1 - shape->hubs;
+    shape->laptops = count - 1;
     shape->days = days != 0 ? days : 60;
     m->end_ms = (uint64_t)shape->days * DAY_MS;
 }
@@ -314,8 +313,8 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed, unsigned days,
 
 void sim_plan_write(const struct sim_plan *plan, FILE *file)
 {
-    fprintf(file, "season seed=%" PRIu64 " laptops=%u hubs=%u days=%u\n",
-            plan->shape.seed, plan->shape.laptops, plan->shape.hubs, plan->shape.days);
+    fprintf(file, "season seed=%" PRIu64 " laptops=%u days=%u\n", plan->shape.seed,
+            plan->shape.laptops, plan->shape.days);
     for (size_t i = 0; i < plan->count; i++) {
         const struct sim_step *step = &plan->steps[i];
 
@@ -361,9 +360,9 @@ bool sim_plan_read(struct sim_plan *plan, const char *path)
             continue;
         }
         if (plan->shape.days == 0) {
-            good = sscanf(line, "season seed=%" SCNu64 " laptops=%u hubs=%u days=%u",
-                          &plan->shape.seed, &plan->shape.laptops, &plan->shape.hubs,
-                          &plan->shape.days) == 4 &&
+            good = sscanf(line, "season seed=%" SCNu64 " laptops=%u days=%u",
+                          &plan->shape.seed, &plan->shape.laptops,
+                          &plan->shape.days) == 3 &&
                    plan->shape.days > 0 && sim_plan_nodes(&plan->shape) < SIM_NODES_MAX;
         } else {
             good = read_step(line, &step);

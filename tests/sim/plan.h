@@ -60,7 +60,6 @@ struct sim_step {
 struct sim_shape {
     uint64_t seed;
     unsigned laptops; /* 1.. */
-    unsigned hubs;
     unsigned days;
 };
 
