@@ -70,7 +70,9 @@ static int read_all(int fd, struct hm_buf *out)
             /* Full: fine when the file ends here too. */
             uint8_t one;
 
-            got = out->err == HM_TOOBIG ? read(fd, &one, 1) : -1;
+            do {
+                got = out->err == HM_TOOBIG ? read(fd, &one, 1) : -1;
+            } while (got < 0 && out->err == HM_TOOBIG && errno == EINTR);
             if (got == 0) {
                 out->err = HM_OK;
             }
