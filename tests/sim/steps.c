@@ -386,7 +386,7 @@ void sim_step(struct sim *sim, const struct sim_step *step)
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {
         [SIM_RESTORE] = true, [SIM_CLONE] = true,   [SIM_REASSIGN] = true,
-        [SIM_REVOKE] = true,  [SIM_HOSTILE] = true,
+        [SIM_REVOKE] = true,  [SIM_HOSTILE] = true, [SIM_OVERREACH] = true,
     };
 
     if (kept_apart[step->kind]) {
