@@ -493,7 +493,7 @@ int hm_household_scopes(const struct hm_household *h, uint32_t **out_scopes,
             (void)add_scope(scopes, &count, (uint32_t)scope);
         }
     }
-    if (count == 0 && (h->home_known || h->row_count > 0)) {
+    if (count == 0 && !hm_household_is_hearsay(h)) {
         (void)add_scope(scopes, &count, h->home);
     }
     *out_scopes = scopes;

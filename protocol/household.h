@@ -96,6 +96,12 @@ int hm_household_refuse(struct hm_household *h, const struct hm_change *change,
                         const struct hm_dot *dot,
                         const struct hm_author *author) HM_MUST_USE;
 
+/* Nothing is known of it but changes of others that were refused: it may not exist. */
+static inline bool hm_household_is_hearsay(const struct hm_household *h)
+{
+    return !h->home_known && h->row_count == 0;
+}
+
 /* n of the incarnation in the vector, 0 when it is not there. */
 uint64_t hm_household_seen(const struct hm_household *h, uint64_t incarnation);
 /* NULL when there is none. Valid until the household changes. */

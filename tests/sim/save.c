@@ -389,7 +389,7 @@ static int load(struct saving *v)
     }
     err = hm_households_load(v->n->store, &v->n->sim->model.families[v->family].id,
                              &v->arena, &v->before);
-    v->found = err == HM_OK;
+    v->found = err == HM_OK && !hm_household_is_hearsay(&v->before);
     return hm_store_end(v->n->store, err == HM_NOTFOUND ? HM_OK : err);
 }
 

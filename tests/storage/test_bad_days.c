@@ -196,6 +196,30 @@ HM_TEST(a_neighbour_that_left_is_forgotten)
     hm_village_close(&v);
 }
 
+/* A save at the centre; its error. */
+static int save_phone(const struct hm_household_id *id)
+{
+    uint8_t value[] = {0xa1, '7'};
+    struct hm_save_cell cell = {v.phone, hm_bytes_of(value, sizeof value), NULL, 0};
+    struct hm_save_row row = {.form = v.form, .cells = &cell, .cell_count = 1};
+    struct hm_save save = {.household = *id,
+                           .scope = v.hamlets[1],
+                           .rank = 4,
+                           .rows = &row,
+                           .row_count = 1};
+    struct hm_save_result result;
+    struct hm_arena arena;
+    int err;
+
+    hm_arena_init(&arena, 1024 * 1024);
+    CHECK_OK(hm_store_begin(v.centre.node.store));
+    err = hm_save_run(v.centre.node.store, &save, hm_forms_policy_of, v.centre.forms,
+                      &arena, &result);
+    err = hm_store_end(v.centre.node.store, err);
+    hm_arena_deinit(&arena);
+    return err;
+}
+
 /* Somebody writes to a household that the parent has not seen yet, and is refused. That
  * says nothing about where it lives: it stands in no feed, and its true author is
  * welcome when he comes. */
@@ -223,6 +247,7 @@ HM_TEST(a_refused_change_gives_no_home)
     assert_int_equal(hm_village_quarantined(&v.centre), 1);
     (void)hm_village_sync(&v, c);
     assert_int_equal(hm_village_households(c), 0);
+    assert_int_equal(save_phone(&h.household), HM_NOTFOUND);
     (void)hm_village_put(&v, a, &h.household, v.note, "good");
     assert_int_equal(hm_village_sync(&v, a).notices, 0);
     assert_string_equal(hm_village_shows(&v, &v.centre, &h.household, v.note), "good");
