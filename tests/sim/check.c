@@ -182,11 +182,6 @@ static bool takes_part(const struct sim_node *n)
     return n->index != 0 && !n->destroyed && !n->revoked;
 }
 
-struct comparing {
-    struct sim_node *n;
-    bool equal;
-};
-
 static int compare_scopes(struct sim_node *n, bool *out_equal)
 {
     struct hm_store *centre = n->sim->nodes[0].store;

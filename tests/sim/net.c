@@ -243,7 +243,6 @@ static void start_exchange(struct sim_node *n, size_t chunk_bytes)
 
     n->exchange = ++n->sim->exchanges;
     n->sent_at_ms = n->sim->now_ms;
-    n->chunk_bytes = chunk_bytes;
     count_exchange(n);
     if (!n->linked) {
         fail_later(n, HM_NETWORK, CONNECT_FAILS_MS, 0);
@@ -336,7 +335,6 @@ static void adopted(struct sim_node *n, const struct sim_message *m,
     }
     sim_check_adopted(n);
     n->digest_equal = adopt->digest_equal;
-    n->moved = adopt->households > 0 || adopt->receipted > 0 || adopt->items > 0;
     if (!sim_node_runs(n)) {
         return;
     }

@@ -429,7 +429,6 @@ static void run(struct saving *v)
     if (!sim_node_survives(n, err, "save") || err != HM_OK) {
         return;
     }
-    n->moved = true;
     if (n->index != 0) {
         sim_upsync(n, HM_UPSYNC_EV_SAVED);
     }

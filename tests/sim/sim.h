@@ -96,13 +96,11 @@ struct sim_node {
     struct hm_upsync upsync;
     uint64_t timer_at_ms;
     uint64_t exchange;   /* number of the one in flight, 0 for none */
-    size_t chunk_bytes;  /* of it */
     uint64_t sent_at_ms; /* of it */
     bool upload_more;    /* of it */
     uint64_t net_faults[SIM_NET_FAULTS_MAX];
     unsigned net_fault_count;
     bool digest_equal; /* said by the last exchange */
-    bool moved;        /* since the last exchange that was quiet */
 
     struct hm_simdisk *image; /* NULL: none was made */
     struct sim_log_facts image_own;
