@@ -142,6 +142,23 @@ static int run(struct hm_db *db, const char *sql)
     return hm_db_sqlite_err(db, sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL));
 }
 
+/* The same for what is run all day: compiled once, while there is room. */
+static int run_kept(struct hm_db *db, const char *sql)
+{
+    struct hm_stmt *stmt;
+    bool row;
+    int err = hm_db_stmt(db, sql, &stmt);
+
+    if (err == HM_TOOBIG) {
+        return run(db, sql);
+    }
+    if (err == HM_OK) {
+        err = hm_stmt_step(stmt, &row);
+        hm_stmt_reset(stmt);
+    }
+    return err;
+}
+
 static int configure_switches(struct hm_db *db)
 {
     static const struct {
@@ -375,7 +392,7 @@ static int begin(struct hm_db *db, const char *sql, enum hm_db_transaction trans
     if (db->transaction != HM_DB_IDLE) {
         return hm_db_sqlite_fail(db, HM_INVALID, "a transaction is open already");
     }
-    err = run(db, sql);
+    err = run_kept(db, sql);
     if (err == HM_OK) {
         db->transaction = transaction;
     }
@@ -396,7 +413,7 @@ int hm_db_begin_read(struct hm_db *db)
 
     if (err == HM_OK) {
         /* BEGIN alone takes no snapshot: the first read does. */
-        err = run(db, "SELECT 1 FROM sqlite_schema LIMIT 1");
+        err = run_kept(db, "SELECT 1 FROM sqlite_schema LIMIT 1");
         if (err != HM_OK) {
             hm_db_rollback(db);
         }
@@ -412,7 +429,7 @@ int hm_db_commit(struct hm_db *db)
         return hm_db_sqlite_fail(db, HM_INVALID, "no transaction is open");
     }
     if (err == HM_OK) {
-        err = run(db, "COMMIT");
+        err = run_kept(db, "COMMIT");
     }
     if (err != HM_OK) {
         hm_db_rollback(db);
@@ -439,9 +456,9 @@ void hm_db_rollback(struct hm_db *db)
     db->savepoints = 0;
 }
 
-static int run_savepoint(struct hm_db *db, const char *format, int level)
+static int run_savepoint(struct hm_db *db, const char *verb, int level)
 {
-    char sql[80];
+    char sql[40];
 
     if (db->lost != HM_OK) {
         return db->lost;
@@ -455,13 +472,13 @@ static int run_savepoint(struct hm_db *db, const char *format, int level)
     if (level >= HM_DB_SAVEPOINTS_MAX) {
         return hm_db_sqlite_fail(db, HM_TOOBIG, "too many savepoints");
     }
-    (void)snprintf(sql, sizeof sql, format, level, level); /* 80 is enough for ours */
-    return run(db, sql);
+    (void)snprintf(sql, sizeof sql, "%s s%d", verb, level); /* 40 is enough for ours */
+    return run_kept(db, sql);
 }
 
 int hm_db_savepoint(struct hm_db *db)
 {
-    int err = run_savepoint(db, "SAVEPOINT s%d", db->savepoints);
+    int err = run_savepoint(db, "SAVEPOINT", db->savepoints);
 
     db->savepoints += err == HM_OK ? 1 : 0;
     return err;
@@ -469,7 +486,7 @@ int hm_db_savepoint(struct hm_db *db)
 
 int hm_db_release(struct hm_db *db)
 {
-    int err = run_savepoint(db, "RELEASE s%d", db->savepoints - 1);
+    int err = run_savepoint(db, "RELEASE", db->savepoints - 1);
 
     db->savepoints -= err == HM_OK ? 1 : 0;
     return err;
@@ -477,8 +494,7 @@ int hm_db_release(struct hm_db *db)
 
 int hm_db_rollback_to(struct hm_db *db)
 {
-    int err = run_savepoint(db, "ROLLBACK TO s%d; RELEASE s%d", db->savepoints - 1);
+    int err = run_savepoint(db, "ROLLBACK TO", db->savepoints - 1);
 
-    db->savepoints -= err == HM_OK ? 1 : 0;
-    return err;
+    return err == HM_OK ? hm_db_release(db) : err;
 }

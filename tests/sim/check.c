@@ -67,21 +67,27 @@ static int check_cursors(struct sim_node *n)
 static int check_unsent(struct sim_node *n)
 {
     const struct sim_model *model = &n->sim->model;
+    uint64_t incarnation = 0; /* that receipted is of */
+    uint64_t receipted = 0;
     int err = HM_OK;
 
     for (size_t i = 0; i < model->change_count && err == HM_OK; i++) {
         const struct sim_change *change = &model->changes[i];
         struct hm_household h;
         struct hm_arena arena;
-        uint64_t receipted = 0;
-        unsigned level;
 
         if (change->node != n->index || !change->answered ||
             change->dot.n >= sim_fact(&n->own, change->dot.incarnation)) {
             continue;
         }
-        err = hm_log_receipt(n->store, n->sim->nodes[n->parent].device,
-                             change->dot.incarnation, &receipted, &level);
+        if (change->dot.incarnation != incarnation) {
+            unsigned level;
+
+            incarnation = change->dot.incarnation;
+            receipted = 0;
+            err = hm_log_receipt(n->store, n->sim->nodes[n->parent].device, incarnation,
+                                 &receipted, &level);
+        }
         if (err != HM_OK || change->dot.n < receipted) {
             continue;
         }
