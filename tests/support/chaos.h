@@ -51,9 +51,7 @@ struct chaos_node {
     size_t index;
     size_t scopes[CHAOS_SCOPES]; /* that it holds */
     size_t scope_count;
-    bool has_limits;      /* of the disk: refuses before the last byte */
-    char clock_file[300]; /* of libfaketime; "": true time */
-    char clock_env[3][400];
+    bool has_limits; /* of the disk: refuses before the last byte */
     /* The process. */
     enum chaos_state state;
     unsigned disturbances; /* counts whatever may break an answer off */

@@ -9,6 +9,7 @@
 
 #include "tests/support/chaos.h"
 #include "tests/support/child.h"
+#include "tests/support/e2e_clock.h"
 #include "tests/support/test.h"
 
 enum { READY_S = 60, ENDING_S = 30, AIM_S = 2, AIM_DELAY_MS = 60 };
@@ -143,13 +144,8 @@ static void step_clock(struct chaos *c, struct chaos_node *n, uint64_t random)
     static const char *const steps[] = {"+0",    "-2d",  "+3650d", "-20770d",
                                         "-600s", "+45s", "+0",     "-1h"};
     const char *step = steps[random % (sizeof steps / sizeof steps[0])];
-    char next[320];
-    char line[32];
 
-    (void)snprintf(next, sizeof next, "%s.next", n->clock_file);
-    (void)snprintf(line, sizeof line, "%s\n", step);
-    e2e_write_file(next, line);
-    CHECK_OK(rename(next, n->clock_file));
+    e2e_clock_set(n->node, step);
     chaos_say(c, n, "its clock steps to %s of the true time", step);
 }
 

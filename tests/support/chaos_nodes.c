@@ -1,6 +1,5 @@
 #define _GNU_SOURCE /* unshare() */
 
-#include <glob.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,12 +10,11 @@
 
 #include "tests/support/chaos.h"
 #include "tests/support/child.h"
+#include "tests/support/e2e_clock.h"
 #include "tests/support/e2e_data.h"
 #include "tests/support/test.h"
 
 enum { DISK_MB = 40, DISK_MB_CENTRE = 80, HOUSEHOLDS = 24 };
-
-#define FAKETIME "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 const char *const chaos_scopes[CHAOS_SCOPES] = {"19885001", "19885002", "19885003",
                                                 "19885004"};
@@ -79,46 +77,9 @@ static void set_limits(const struct chaos_node *n)
     e2e_write_file(path, whole);
 }
 
-/* --- clocks --- */
-
-static const char *find_faketime(void)
-{
-    const char *path = NULL;
-    glob_t found;
-
-    if (getenv("HM_SANITIZED") == NULL && glob(FAKETIME, 0, NULL, &found) == 0) {
-        path = json_string_value(e2e_keep(json_string(found.gl_pathv[0])));
-        globfree(&found);
-    }
-    return path;
-}
-
-/* Timers go by the true monotonic clock, files keep their true times; the semaphore of
- * libfaketime would be left behind by every kill. */
-static void give_clock(struct chaos_node *n, const char *faketime)
-{
-    static const char *const fixed[] = {"DONT_FAKE_MONOTONIC=1", "NO_FAKE_STAT=1",
-                                        NULL};
-    size_t count = 0;
-
-    (void)snprintf(n->clock_file, sizeof n->clock_file, "%s",
-                   e2e_path("%s.clock", n->node->name));
-    e2e_write_file(n->clock_file, "+0\n");
-    (void)snprintf(n->clock_env[0], sizeof n->clock_env[0], "LD_PRELOAD=%s", faketime);
-    (void)snprintf(n->clock_env[1], sizeof n->clock_env[1],
-                   "FAKETIME_TIMESTAMP_FILE=%s", n->clock_file);
-    (void)snprintf(n->clock_env[2], sizeof n->clock_env[2], "FAKETIME_NO_CACHE=1");
-    for (size_t i = 0; i < 3; i++) {
-        n->node->environment[count++] = n->clock_env[i];
-    }
-    for (size_t i = 0; fixed[i] != NULL; i++) {
-        n->node->environment[count++] = fixed[i];
-    }
-}
-
 /* --- nodes --- */
 
-static void init_node(struct chaos *c, size_t index, const char *faketime)
+static void init_node(struct chaos *c, size_t index)
 {
     struct chaos_node *n = &c->nodes[index];
     char name[8];
@@ -138,8 +99,8 @@ static void init_node(struct chaos *c, size_t index, const char *faketime)
                                        .programme = index == 0 ? "vn-poverty" : NULL,
                                        .hub = index == 0});
     set_limits(n);
-    if (faketime != NULL) {
-        give_clock(n, faketime);
+    if (c->clocks) {
+        e2e_clock_give(n->node);
     }
     n->scope_count = index == 0 ? CHAOS_SCOPES : CHAOS_SCOPES_OF_A_LAPTOP;
     for (size_t i = 0; i < n->scope_count; i++) {
@@ -185,10 +146,8 @@ static void enrol(struct chaos *c, struct chaos_node *n)
 
 void chaos_nodes_begin(struct chaos *c)
 {
-    const char *faketime = find_faketime();
-
     c->small_disks = own_mounts();
-    c->clocks = faketime != NULL;
+    c->clocks = e2e_clock_can();
     c->begun_s = hm_child_clock();
     c->saves = e2e_keep(json_array());
     c->households = e2e_keep(json_array());
@@ -196,9 +155,9 @@ void chaos_nodes_begin(struct chaos *c)
     e2e_step("disks: %s; clocks: %s",
              c->small_disks ? "a tmpfs of its own for each node"
                             : "may not be mounted, so that none fills up",
-             c->clocks ? faketime : "true: no libfaketime here, or a sanitizer");
+             c->clocks ? "their own" : "true: no libfaketime here, or a sanitizer");
     for (size_t i = 0; i < CHAOS_NODES; i++) {
-        init_node(c, i, faketime);
+        init_node(c, i);
         (void)e2e_keep(c->nodes[i].screen);
     }
     fill_centre(c);
