@@ -254,6 +254,7 @@ static int judge(struct hm_accept *a, const struct entry *e,
 {
     int err;
 
+    a->authority.late = false;
     if (a->decided != NULL && a->decided(a->decided_arg, &e->dot, verdict)) {
         (void)snprintf(detail, HM_QUARANTINE_DETAIL_MAX,
                        "refused before the store was repaired: %s",
@@ -301,6 +302,9 @@ static int accept_change(struct hm_accept *a, const struct entry *e)
     if (err == HM_OK) {
         err = hm_log_append(a->s, e->log, &e->chain, verdict, e->segment_first_n);
         a->changes++;
+    }
+    if (err == HM_OK && verdict == HM_OK && a->authority.late) {
+        err = hm_log_add_late(a->s, &e->dot, e->log->author.device, change.scope);
     }
     return err;
 }

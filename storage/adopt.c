@@ -13,6 +13,7 @@
 #include "storage/log.h"
 #include "storage/quarantine.h"
 #include "storage/scope0.h"
+#include "storage/scopes.h"
 #include "storage/upload.h"
 
 enum {
@@ -442,6 +443,34 @@ static int settle(struct adopting *a, const struct heard *heard, bool unsent,
     return err;
 }
 
+/* Leave what is not assigned any more, when this node knows for sure what is: its items
+ * are those of its parent. A revoked node keeps what it has. */
+static int leave_scopes(struct adopting *a)
+{
+    const struct heard *heard = find_heard(a, 0);
+    uint64_t left = 0;
+    struct hm_device own;
+    struct hm_hash digest;
+    int err;
+
+    if (heard == NULL) {
+        return HM_NOMEM;
+    }
+    if (heard->feed.timeline == 0 || heard->feed.more) {
+        return HM_OK;
+    }
+    err = hm_devices_get(a->s, hm_store_device(a->s), a->arena, &own);
+    if (err != HM_OK || !own.active) {
+        return err == HM_NOTFOUND ? HM_OK : err;
+    }
+    err = own_digest(a, 0, &digest);
+    if (err == HM_OK && hm_hash_equal(&digest, &heard->feed.digest)) {
+        err = hm_scopes_leave(a->s, a->scopes, a->scope_count, a->arena, &left);
+        a->out.scopes_left += left;
+    }
+    return err;
+}
+
 static int settle_all(struct adopting *a)
 {
     struct hm_unsent unsent;
@@ -536,6 +565,9 @@ static int adopt(struct adopting *a, struct hm_bytes reply, int64_t sent_utc_ms,
     }
     if (err == HM_OK && !a->out.version_refused) {
         err = settle_all(a);
+    }
+    if (err == HM_OK && !a->out.version_refused) {
+        err = leave_scopes(a);
     }
     return err == HM_OK ? note_time(a) : err;
 }

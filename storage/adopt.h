@@ -16,6 +16,7 @@ struct hm_adopt {
     uint64_t items;       /* administrative items that changed */
     uint64_t notices;     /* own changes that the parent refused */
     uint64_t receipted;   /* own changes that are newly receipted */
+    uint64_t scopes_left; /* that were not assigned any more, and are gone */
     bool more;            /* another request would move something */
     bool digest_equal; /* every scope has the parent's digest, and nothing is unsent */
     uint64_t retry_after_ms;

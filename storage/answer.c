@@ -240,7 +240,7 @@ static int feed_households(struct hm_answer *a, const struct hm_cursor *cursor)
     f.states = &states;
     f.states_max = states_left(a);
     f.position = f.after;
-    err = hm_households_each(a->s, cursor->scope, f.after, add_state, &f);
+    err = hm_households_each_fed(a->s, cursor->scope, f.after, add_state, &f);
     err = err == HM_AGAIN ? HM_OK : err;
     feed.from = f.after;
     feed.to = f.more ? f.position : state.position;
@@ -324,6 +324,23 @@ static int write_need(struct hm_answer *a, const struct hm_hash_list *theirs,
     return err;
 }
 
+/* A household that the child has and this node has not may have left the scope while
+ * the child was away from the feed: then it is told where that is now. */
+static int add_left(struct feeding *f, struct hm_bytes ours)
+{
+    struct hm_buf unknown;
+    int err;
+
+    hm_buf_init(&unknown, HM_REQUEST_BYTES_MAX);
+    subtract(f->known, ours, &unknown);
+    err = unknown.err;
+    if (err == HM_OK && unknown.len > 0) {
+        err = hm_households_each_left(f->a->s, f->scope, add_state, f);
+    }
+    hm_buf_deinit(&unknown);
+    return err;
+}
+
 static int collect_differing(struct hm_answer *a, const struct hm_hash_list *theirs,
                              struct hm_buf *ours, struct hm_buf *states, bool *out_more)
 {
@@ -346,6 +363,9 @@ static int collect_differing(struct hm_answer *a, const struct hm_hash_list *the
     err = hm_households_prefixes(a->s, theirs->scope, ours);
     if (err == HM_OK) {
         err = hm_households_each(a->s, theirs->scope, 0, add_state, &f);
+        if (err == HM_OK) {
+            err = add_left(&f, hm_buf_bytes(ours));
+        }
         err = err == HM_AGAIN ? HM_OK : err;
     }
     *out_more = f.more;

@@ -6,6 +6,7 @@
 #include "protocol/form/field_table.h"
 #include "protocol/form/value.h"
 #include "protocol/text.h"
+#include "storage/households.h"
 #include "storage/rounds.h"
 
 int hm_authorise_prepare(struct hm_store *s, struct hm_forms *forms,
@@ -119,31 +120,60 @@ static int check_author(struct check *c)
     return err;
 }
 
+/* A hamlet that the device is assigned now, or was once. */
+static enum hm_devices_hold hold_of(const struct check *c, uint32_t scope)
+{
+    return holds(c->a, scope) ? HM_DEVICES_HOLDS
+                              : hm_devices_hold_of(&c->a->device, &c->a->tree, scope);
+}
+
+/* The household lives elsewhere than in the hamlets of the device: does it so only
+ * since it left the one where the author saw it? */
+static int check_moved(struct check *c, uint32_t lives_in)
+{
+    bool left = false;
+    int err =
+        hm_households_has_left(c->a->s, c->change->scope, &c->change->household, &left);
+
+    if (err == HM_OK && left) {
+        c->a->late = true;
+    } else if (err == HM_OK) {
+        refuse(c, HM_DENIED,
+               "the household lives in hamlet %s, not assigned to device %s",
+               hm_units_code_of(&c->a->tree, lives_in), c->a->device.name);
+    }
+    return err;
+}
+
 static int check_scope(struct check *c)
 {
+    enum hm_devices_hold hold = hold_of(c, c->change->scope);
     uint32_t *scopes = NULL;
     size_t count = 0;
-    bool held = false;
     int err;
 
-    if (!holds(c->a, c->change->scope)) {
+    if (hold == HM_DEVICES_HOLDS_NOT) {
         refuse(c, HM_DENIED, "device %s is not assigned hamlet %s", c->a->device.name,
                hm_units_by_id(&c->a->tree, c->change->scope) == NULL
                    ? "(unknown)"
                    : hm_units_code_of(&c->a->tree, c->change->scope));
         return HM_OK;
     }
+    c->a->late = hold == HM_DEVICES_HELD;
     if (!c->found || !c->h->home_known) {
         return HM_OK; /* where it lives is a guess until its creating change comes */
     }
     err = hm_household_scopes(c->h, &scopes, &count);
+    hold = HM_DEVICES_HOLDS_NOT;
     for (size_t i = 0; i < count && err == HM_OK; i++) {
-        held = held || holds(c->a, scopes[i]);
+        enum hm_devices_hold next = hold_of(c, scopes[i]);
+
+        hold = next > hold ? next : hold;
     }
-    if (err == HM_OK && !held) {
-        refuse(c, HM_DENIED,
-               "the household lives in hamlet %s, not assigned to device %s",
-               hm_units_code_of(&c->a->tree, scopes[0]), c->a->device.name);
+    if (err == HM_OK && hold == HM_DEVICES_HELD) {
+        c->a->late = true;
+    } else if (err == HM_OK && hold == HM_DEVICES_HOLDS_NOT) {
+        err = check_moved(c, scopes[0]);
     }
     return err;
 }
@@ -268,6 +298,7 @@ int hm_authorise_change(struct hm_authority *a, const struct hm_change *change,
     int err;
 
     detail[0] = 0;
+    a->late = false;
     err = check_author(&c);
 
     if (err == HM_OK && c.verdict == HM_OK) {

@@ -2,6 +2,9 @@
  * enrolled, the user active, the scope assigned, the form known and writable by the
  * role, every value of its field's type.
  *
+ * A device may have written before it heard that it lost a hamlet, or that a household
+ * went elsewhere. Such a late change is accepted, and the caller notes that it is one.
+ *
  * Runs inside a transaction of the caller. Blocking; thread as the store. */
 #ifndef HM_STORAGE_AUTHORISE_H
 #define HM_STORAGE_AUTHORISE_H
@@ -21,6 +24,7 @@ struct hm_authority {
     struct hm_device device; /* of the author */
     uint32_t *scopes;        /* hamlets that it is assigned, ascending */
     size_t scope_count;
+    bool late; /* said of the last change that was let through */
 };
 
 /* tree: loaded by the caller, shared. Errors: HM_NOTFOUND (no such device). */

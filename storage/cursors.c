@@ -60,3 +60,16 @@ int hm_cursors_set(struct hm_store *s, uint64_t parent, uint32_t scope,
     hm_stmt_bind_int(stmt, 7, cursor->equal);
     return hm_stmt_run(stmt);
 }
+
+int hm_cursors_forget(struct hm_store *s, uint32_t scope)
+{
+    struct hm_stmt *stmt;
+    int err =
+        hm_db_stmt(hm_store_db(s), "DELETE FROM cursor_at WHERE scope = $1", &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_int(stmt, 1, scope);
+    return hm_stmt_run(stmt);
+}

@@ -26,5 +26,7 @@ int hm_cursors_get(struct hm_store *s, uint64_t parent, uint32_t scope,
                    struct hm_cursor_at *out) HM_MUST_USE;
 int hm_cursors_set(struct hm_store *s, uint64_t parent, uint32_t scope,
                    const struct hm_cursor_at *cursor) HM_MUST_USE;
+/* Forget where this node stood in every parent's feed of a scope. */
+int hm_cursors_forget(struct hm_store *s, uint32_t scope) HM_MUST_USE;
 
 #endif

@@ -14,7 +14,8 @@ enum {
     KEY_SCOPES = 5,
     KEY_ACTIVE = 6,
     KEY_REVOKED = 7,
-    KEY_ENROLLED = 8
+    KEY_ENROLLED = 8,
+    KEY_FORMER = 9
 };
 
 enum { SMALL_ARENA = 4 * HM_ITEM_BODY_BYTES_MAX };
@@ -78,6 +79,9 @@ static void read_key(struct hm_reader *r, uint64_t key, struct hm_arena *arena,
         break;
     case KEY_ENROLLED:
         device->enrolled_utc_ms = hm_unpack_int(r);
+        break;
+    case KEY_FORMER:
+        device->former = hm_devices_read_scopes(r, arena, &device->former_count);
         break;
     default:
         (void)hm_unpack_raw(r); /* of a newer node; its error sticks in r */
@@ -162,7 +166,7 @@ static int keep_device(struct hm_store *s, const struct hm_device *device)
     int err;
 
     hm_buf_init(&buf, HM_ITEM_BODY_BYTES_MAX);
-    hm_pack_map(&buf, 8);
+    hm_pack_map(&buf, device->former_count > 0 ? 9 : 8);
     hm_body_put_text(&buf, KEY_NAME, device->name);
     hm_body_put_uint(&buf, KEY_ROLE, (uint64_t)device->role);
     hm_body_put_bin(&buf, KEY_PUBLIC,
@@ -173,9 +177,62 @@ static int keep_device(struct hm_store *s, const struct hm_device *device)
     hm_body_put_bool(&buf, KEY_ACTIVE, device->active);
     hm_body_put_int(&buf, KEY_REVOKED, device->revoked_utc_ms);
     hm_body_put_int(&buf, KEY_ENROLLED, device->enrolled_utc_ms);
+    if (device->former_count > 0) {
+        hm_devices_write_scopes(&buf, KEY_FORMER, device->former, device->former_count);
+    }
     err = hm_body_keep(s, HM_ITEM_DEVICE, hm_devices_id_of(device->public_key), &buf);
     hm_buf_deinit(&buf);
     return err;
+}
+
+static bool is_in(const uint32_t *sorted, size_t count, uint32_t unit)
+{
+    return count > 0 &&
+           bsearch(&unit, sorted, count, sizeof *sorted, compare_u32) != NULL;
+}
+
+/* What it had before and has no more joins what it had once. */
+static int add_former(struct hm_store *s, struct hm_arena *arena,
+                      struct hm_device *device)
+{
+    struct hm_device before = {.scope_count = 0};
+    uint32_t *former;
+    size_t count = 0;
+    int err = hm_devices_get(s, hm_devices_id_of(device->public_key), arena, &before);
+
+    if (err != HM_OK) {
+        device->former_count = 0;
+        return err == HM_NOTFOUND ? HM_OK : err;
+    }
+    former = hm_arena_array(arena, before.former_count + before.scope_count + 1,
+                            sizeof *former);
+    if (former == NULL) {
+        return HM_NOMEM;
+    }
+    if (hm_devices_holds_all(&before) && !hm_devices_holds_all(device)) {
+        former[count++] = 0;
+    }
+    for (size_t i = 0; i < before.former_count + before.scope_count; i++) {
+        uint32_t unit = i < before.former_count
+                            ? before.former[i]
+                            : before.scopes[i - before.former_count];
+
+        if (!is_in(device->scopes, device->scope_count, unit)) {
+            former[count++] = unit;
+        }
+    }
+    if (count > 0) {
+        qsort(former, count, sizeof *former, compare_u32);
+    }
+    device->former = former;
+    device->former_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if ((i == 0 || former[i] != former[i - 1]) &&
+            device->former_count < HM_DEVICE_SCOPES_MAX) {
+            former[device->former_count++] = former[i];
+        }
+    }
+    return HM_OK;
 }
 
 int hm_devices_put(struct hm_store *s, const struct hm_device *device)
@@ -195,6 +252,9 @@ int hm_devices_put(struct hm_store *s, const struct hm_device *device)
     err = hm_devices_sort_scopes(s, device->scopes, device->scope_count, &arena,
                                  &scopes, &sorted.scope_count);
     sorted.scopes = scopes;
+    if (err == HM_OK) {
+        err = add_former(s, &arena, &sorted);
+    }
     if (err == HM_OK) {
         err = keep_device(s, &sorted);
     }
@@ -248,6 +308,35 @@ int hm_devices_reassign(struct hm_store *s, uint64_t id, const uint32_t *scopes,
     }
     hm_arena_deinit(&arena);
     return err;
+}
+
+enum hm_devices_hold hm_devices_hold_of(const struct hm_device *device,
+                                        const struct hm_units_tree *tree,
+                                        uint32_t hamlet)
+{
+    enum hm_devices_hold hold = HM_DEVICES_HOLDS_NOT;
+
+    if (hm_units_by_id(tree, hamlet) == NULL) {
+        return HM_DEVICES_HOLDS_NOT;
+    }
+    if (hm_devices_holds_all(device)) {
+        return HM_DEVICES_HOLDS;
+    }
+    for (size_t i = 0; i < device->scope_count; i++) {
+        if (hm_units_is_under(tree, hamlet, device->scopes[i])) {
+            return HM_DEVICES_HOLDS;
+        }
+        if (hm_units_was_under(tree, hamlet, device->scopes[i])) {
+            hold = HM_DEVICES_HELD;
+        }
+    }
+    for (size_t i = 0; i < device->former_count; i++) {
+        if (device->former[i] == 0 ||
+            hm_units_was_under(tree, hamlet, device->former[i])) {
+            hold = HM_DEVICES_HELD;
+        }
+    }
+    return hold;
 }
 
 int hm_devices_effective_scopes(const struct hm_device *device,

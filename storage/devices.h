@@ -27,6 +27,8 @@ struct hm_device {
     uint8_t box_key[HM_BOX_KEY_BYTES];       /* X25519 */
     const uint32_t *scopes; /* units of any kind, as assigned, ascending */
     size_t scope_count;     /* 0: all for a hub, none for an enumerator */
+    const uint32_t *former; /* units that it was assigned once, ascending; 0: all */
+    size_t former_count;
     bool active;
     int64_t revoked_utc_ms; /* 0 while active */
     int64_t enrolled_utc_ms;
@@ -34,8 +36,9 @@ struct hm_device {
 
 uint64_t hm_devices_id_of(const uint8_t public_key[HM_PUBLIC_KEY_BYTES]);
 
-/* Make or change; id is set from the key, scopes are sorted and each kept once. Errors:
- * as hm_items_put(); HM_INVALID (a scope that is no unit); HM_TOOBIG. */
+/* Make or change; id is set from the key, scopes are sorted and each kept once. former
+ * is not looked at: scopes that the device had before are added to what is kept of it.
+ * Errors: as hm_items_put(); HM_INVALID (a scope that is no unit); HM_TOOBIG. */
 int hm_devices_put(struct hm_store *s, const struct hm_device *device) HM_MUST_USE;
 /* In arena. Errors: HM_NOTFOUND. */
 int hm_devices_get(struct hm_store *s, uint64_t id, struct hm_arena *arena,
@@ -60,6 +63,16 @@ int hm_devices_effective_scopes(const struct hm_device *device,
                                 const struct hm_units_tree *tree,
                                 struct hm_arena *arena, uint32_t **out_hamlets,
                                 size_t *out_count) HM_MUST_USE;
+
+enum hm_devices_hold {
+    HM_DEVICES_HOLDS_NOT, /* and never did, as far as is known */
+    HM_DEVICES_HELD,      /* once: it, or a unit above it, was assigned then */
+    HM_DEVICES_HOLDS
+};
+/* How a device stands to a hamlet, by what it was assigned and where the hamlet lay. */
+enum hm_devices_hold hm_devices_hold_of(const struct hm_device *device,
+                                        const struct hm_units_tree *tree,
+                                        uint32_t hamlet);
 
 /* Keep a token's hash; the device's former token is void. */
 int hm_devices_set_token(struct hm_store *s, uint64_t device,

@@ -3,7 +3,7 @@
 #include "protocol/digest.h"
 #include "storage/feeds.h"
 
-enum { SCOPE_BYTES = 4 };
+enum { SCOPE_BYTES = 4, DROP_ARENA_BYTES = 1024 * 1024 };
 
 int hm_households_home(struct hm_store *s, const struct hm_household_id *id,
                        uint32_t *out_home)
@@ -205,6 +205,10 @@ static int stand(struct hm_store *s, uint32_t scope, const struct hm_household *
     hm_stmt_bind_u64(stmt, 5, position);
     hm_stmt_bind_bytes(stmt, 6, hm_hash_bytes(hash));
     err = hm_stmt_run(stmt);
+    if (err == HM_OK && !old.found) {
+        err = run_keyed(s, "DELETE FROM left_at WHERE scope = $1 AND a = $2 AND n = $3",
+                        scope, &h->id);
+    }
     if (err == HM_OK) {
         err = hm_feeds_adjust(s, scope, old.found ? &old.hash : NULL, hash);
     }
@@ -222,6 +226,43 @@ static int leave(struct hm_store *s, uint32_t scope, const struct hm_household_i
     err = run_keyed(s, "DELETE FROM standing WHERE scope = $1 AND a = $2 AND n = $3",
                     scope, id);
     return err == HM_OK ? hm_feeds_adjust(s, scope, &old.hash, NULL) : err;
+}
+
+/* Who follows the feed of a scope is told that the household has left it. */
+static int note_left(struct hm_store *s, uint32_t scope,
+                     const struct hm_household_id *id)
+{
+    struct hm_stmt *stmt;
+    uint64_t position = 0;
+    int err = hm_feeds_advance(s, scope, &position);
+
+    if (err == HM_OK) {
+        err = keyed(s,
+                    "INSERT INTO left_at (scope, a, n, position) "
+                    "VALUES ($1, $2, $3, $4) ON CONFLICT (scope, a, n) DO UPDATE "
+                    "SET position = excluded.position",
+                    scope, id, &stmt);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_u64(stmt, 4, position);
+    return hm_stmt_run(stmt);
+}
+
+int hm_households_has_left(struct hm_store *s, uint32_t scope,
+                           const struct hm_household_id *id, bool *out_left)
+{
+    struct hm_stmt *stmt;
+    int err = keyed(s, "SELECT 1 FROM left_at WHERE scope = $1 AND a = $2 AND n = $3",
+                    scope, id, &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    err = hm_stmt_step(stmt, out_left);
+    hm_stmt_reset(stmt);
+    return err;
 }
 
 /* The scopes in which a household stands now, in arena. */
@@ -306,6 +347,9 @@ static int place(struct hm_store *s, const struct hm_household *h,
     for (size_t i = 0; i < before_count && err == HM_OK; i++) {
         if (!contains(after, after_count, before[i])) {
             err = leave(s, before[i], &h->id);
+            if (err == HM_OK) {
+                err = note_left(s, before[i], &h->id);
+            }
         }
     }
     for (size_t i = 0; i < after_count && err == HM_OK; i++) {
@@ -335,32 +379,21 @@ int hm_households_position(struct hm_store *s, uint32_t scope,
     return err;
 }
 
-/* A scope is no longer held: the household stands in the others, if there are any. */
-static int drop_from(struct hm_store *s, uint32_t scope,
-                     const struct hm_household_id *id, struct hm_arena *arena)
+/* Forget one household: its state, its counts, its place in every feed. */
+static int drop(struct hm_store *s, const struct hm_household_id *id,
+                const uint32_t *scopes, size_t count)
 {
-    uint32_t *scopes = NULL;
-    size_t count = 0;
-    size_t kept = 0;
     uint32_t home = 0;
     int err = hm_households_home(s, id, &home);
 
-    if (err == HM_OK) {
-        err = standing_scopes(s, id, arena, &scopes, &count);
-    }
-    if (err == HM_OK) {
-        err = leave(s, scope, id);
-    }
     for (size_t i = 0; i < count && err == HM_OK; i++) {
-        if (scopes[i] != scope) {
-            scopes[kept++] = scopes[i];
-        }
+        err = leave(s, scopes[i], id);
     }
-    if (err != HM_OK || kept > 0) {
-        return err == HM_OK ? keep_scopes(s, id, home, scopes, kept) : err;
+    if (err == HM_OK) {
+        err =
+            run_keyed(s, "DELETE FROM household WHERE scope = $1 AND a = $2 AND n = $3",
+                      home, id);
     }
-    err = run_keyed(s, "DELETE FROM household WHERE scope = $1 AND a = $2 AND n = $3",
-                    home, id);
     if (err == HM_OK) {
         err = run_keyed(
             s, "DELETE FROM conflict_at WHERE scope = $1 AND a = $2 AND n = $3", home,
@@ -373,33 +406,93 @@ static int drop_from(struct hm_store *s, uint32_t scope,
     return err;
 }
 
-int hm_households_drop_scope(struct hm_store *s, uint32_t scope)
+/* The household of a scope behind position that stands in none of the held ones; its
+ * scopes in arena. *position moves on; 0 when there is none. */
+static int next_unheld(struct hm_store *s, uint32_t scope, const uint32_t *held,
+                       size_t held_count, struct hm_arena *arena, uint64_t *position,
+                       struct hm_household_id *out_id, uint32_t **out_scopes,
+                       size_t *out_count)
 {
-    bool row = true;
-    int err = HM_OK;
-
-    while (err == HM_OK && row) {
-        struct hm_household_id id = {0};
-        struct hm_arena arena;
+    for (;;) {
         struct hm_stmt *stmt;
+        bool stays = false;
+        bool row = false;
+        int err = hm_db_stmt(hm_store_db(s),
+                             "SELECT a, n, position FROM standing WHERE scope = $1 "
+                             "AND position > $2 ORDER BY position LIMIT 1",
+                             &stmt);
 
-        err = hm_db_stmt(hm_store_db(s),
-                         "SELECT a, n FROM standing WHERE scope = $1 LIMIT 1", &stmt);
         if (err != HM_OK) {
             return err;
         }
         hm_stmt_bind_int(stmt, 1, scope);
+        hm_stmt_bind_u64(stmt, 2, *position);
         err = hm_stmt_step(stmt, &row);
         if (err == HM_OK && row) {
-            id = (struct hm_household_id){hm_stmt_u64(stmt, 0), hm_stmt_u64(stmt, 1)};
+            *out_id =
+                (struct hm_household_id){hm_stmt_u64(stmt, 0), hm_stmt_u64(stmt, 1)};
+            *position = hm_stmt_u64(stmt, 2);
         }
         hm_stmt_reset(stmt);
-        if (err == HM_OK && row) {
-            hm_arena_init(&arena, 1024 * 1024);
-            err = drop_from(s, scope, &id, &arena);
-            hm_arena_deinit(&arena);
+        if (err != HM_OK || !row) {
+            *position = 0;
+            return err;
+        }
+        err = standing_scopes(s, out_id, arena, out_scopes, out_count);
+        for (size_t i = 0; err == HM_OK && i < *out_count; i++) {
+            stays = stays || contains(held, held_count, (*out_scopes)[i]);
+        }
+        if (err != HM_OK || !stays) {
+            return err;
         }
     }
+}
+
+int hm_households_count_unheld(struct hm_store *s, uint32_t scope, const uint32_t *held,
+                               size_t held_count, uint64_t *out_count)
+{
+    uint64_t position = 0;
+    uint64_t count = 0;
+    int err = HM_OK;
+
+    do {
+        struct hm_household_id id;
+        uint32_t *scopes = NULL;
+        size_t scope_count = 0;
+        struct hm_arena arena;
+
+        hm_arena_init(&arena, DROP_ARENA_BYTES);
+        err = next_unheld(s, scope, held, held_count, &arena, &position, &id, &scopes,
+                          &scope_count);
+        hm_arena_deinit(&arena);
+        count += err == HM_OK && position != 0;
+    } while (err == HM_OK && position != 0);
+    if (err == HM_OK) {
+        *out_count = count;
+    }
+    return err;
+}
+
+int hm_households_drop_scope(struct hm_store *s, uint32_t scope, const uint32_t *held,
+                             size_t held_count)
+{
+    uint64_t position = 0;
+    int err = HM_OK;
+
+    do {
+        struct hm_household_id id;
+        uint32_t *scopes = NULL;
+        size_t count = 0;
+        struct hm_arena arena;
+
+        hm_arena_init(&arena, DROP_ARENA_BYTES);
+        err = next_unheld(s, scope, held, held_count, &arena, &position, &id, &scopes,
+                          &count);
+        if (err == HM_OK && position != 0) {
+            err = drop(s, &id, scopes, count);
+        }
+        hm_arena_deinit(&arena);
+    } while (err == HM_OK && position != 0);
     return err;
 }
 

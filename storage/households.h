@@ -31,9 +31,18 @@ int hm_households_position(struct hm_store *s, uint32_t scope,
                            const struct hm_household_id *id,
                            uint64_t *out_position) HM_MUST_USE;
 
-/* Forget every household of a scope that stands in no other one: for a node that no
- * longer holds it. The log stays, and so does where it stood in the parent's feed. */
-int hm_households_drop_scope(struct hm_store *s, uint32_t scope) HM_MUST_USE;
+/* Did the household stand in this scope's feed, and has left it? */
+int hm_households_has_left(struct hm_store *s, uint32_t scope,
+                           const struct hm_household_id *id,
+                           bool *out_left) HM_MUST_USE;
+
+/* Forget every household of a scope that stands in none of the held ones: for a node
+ * that no longer holds it. The log stays. */
+int hm_households_drop_scope(struct hm_store *s, uint32_t scope, const uint32_t *held,
+                             size_t held_count) HM_MUST_USE;
+/* How many those are. */
+int hm_households_count_unheld(struct hm_store *s, uint32_t scope, const uint32_t *held,
+                               size_t held_count, uint64_t *out_count) HM_MUST_USE;
 
 struct hm_household_row {
     struct hm_household_id id;
@@ -51,7 +60,13 @@ typedef int (*hm_households_fn)(void *arg, const struct hm_household_row *row);
  * this function. */
 int hm_households_each(struct hm_store *s, uint32_t scope, uint64_t after,
                        hm_households_fn fn, void *arg) HM_MUST_USE;
-/* The same, only those with conflicts. */
+/* The same with those that have left the scope, at the position where they did. */
+int hm_households_each_fed(struct hm_store *s, uint32_t scope, uint64_t after,
+                           hm_households_fn fn, void *arg) HM_MUST_USE;
+/* Only those that have left it. */
+int hm_households_each_left(struct hm_store *s, uint32_t scope, hm_households_fn fn,
+                            void *arg) HM_MUST_USE;
+/* Only those with conflicts. */
 int hm_households_each_conflict(struct hm_store *s, uint32_t scope, hm_households_fn fn,
                                 void *arg) HM_MUST_USE;
 

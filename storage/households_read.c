@@ -56,6 +56,48 @@ int hm_households_each(struct hm_store *s, uint32_t scope, uint64_t after,
     return each(stmt, fn, arg);
 }
 
+#define LEFT_ROWS                                                                      \
+    "SELECT left_at.a, left_at.n, home.scope, left_at.position, household.state, "     \
+    "household.hash, household.changed_utc_ms, 0 "                                     \
+    "FROM left_at JOIN home ON home.a = left_at.a AND home.n = left_at.n "             \
+    "JOIN household ON household.scope = home.scope "                                  \
+    "AND household.a = left_at.a AND household.n = left_at.n "                         \
+    "WHERE left_at.scope = $1 AND left_at.position > $2 "
+
+int hm_households_each_fed(struct hm_store *s, uint32_t scope, uint64_t after,
+                           hm_households_fn fn, void *arg)
+{
+    struct hm_stmt *stmt;
+    int err = hm_db_stmt(
+        hm_store_db(s),
+        "SELECT standing.a, standing.n, standing.home, standing.position, "
+        "household.state, standing.hash, household.changed_utc_ms, "
+        "0 " ROW_TABLES "WHERE standing.scope = $1 AND standing.position > $2 "
+        "UNION ALL " LEFT_ROWS "ORDER BY 4",
+        &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_int(stmt, 1, scope);
+    hm_stmt_bind_u64(stmt, 2, after);
+    return each(stmt, fn, arg);
+}
+
+int hm_households_each_left(struct hm_store *s, uint32_t scope, hm_households_fn fn,
+                            void *arg)
+{
+    struct hm_stmt *stmt;
+    int err = hm_db_stmt(hm_store_db(s), LEFT_ROWS "ORDER BY 4", &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_int(stmt, 1, scope);
+    hm_stmt_bind_u64(stmt, 2, 0);
+    return each(stmt, fn, arg);
+}
+
 int hm_households_each_conflict(struct hm_store *s, uint32_t scope, hm_households_fn fn,
                                 void *arg)
 {

@@ -104,6 +104,15 @@ int hm_log_history(struct hm_store *s, uint32_t home, const struct hm_household_
                    struct hm_arena *arena, struct hm_dot **out_dots,
                    size_t *out_count) HM_MUST_USE;
 
+/* Note that a change was accepted late: its device held scope once, and no more. */
+int hm_log_add_late(struct hm_store *s, const struct hm_dot *dot, uint64_t device,
+                    uint32_t scope) HM_MUST_USE;
+int hm_log_is_late(struct hm_store *s, const struct hm_dot *dot,
+                   bool *out_late) HM_MUST_USE;
+/* How many of a device. */
+int hm_log_count_late(struct hm_store *s, uint64_t device,
+                      uint64_t *out_count) HM_MUST_USE;
+
 /* Receipts of a parent. 0 entries, level 0 when it has said nothing. */
 int hm_log_receipt(struct hm_store *s, uint64_t parent, uint64_t incarnation,
                    uint64_t *out_entries, unsigned *out_level) HM_MUST_USE;

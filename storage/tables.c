@@ -142,6 +142,26 @@ static const struct hm_table quarantine = {
     .indexes = {"incarnation, n"},
 };
 
+/* Changes that were accepted although their device no longer held the hamlet. */
+static const struct hm_table late_change = {
+    .name = "late_change",
+    .columns = {HM_COLUMN("incarnation", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("device", U64), HM_COLUMN("scope", INT),
+                HM_COLUMN("since_utc_ms", INT)},
+    .primary_key = "incarnation, n",
+    .indexes = {"device"},
+};
+
+/* Households that stood in a scope's feed and have left it, and where it says so. */
+static const struct hm_table left = {
+    .name = "left_at",
+    .distributed = true,
+    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("position", INT)},
+    .primary_key = "scope, a, n",
+    .unique_keys = {"scope, position"},
+};
+
 /* A cache of protocol/policy.h's view; rebuilt from the states at any time. */
 static const struct hm_table conflict = {
     .name = "conflict_at",
@@ -201,10 +221,11 @@ static const struct hm_table dictionary = {
 const struct hm_migration hm_tables_migrations[] = {
     {.number = 1,
      .name = "base",
-     .tables = {&meta, &incarnation, &entry,     &segment, &history,    &household,
-                &home, &standing,    &feed,      &mark,    &cursor,     &receipt,
-                &item, &quarantine,  &conflict,  &token,   &invitation, &import_line,
-                &blob, &blob_piece,  &dictionary}},
+     .tables = {&meta,       &incarnation, &entry,       &segment,    &history,
+                &household,  &home,        &standing,    &feed,       &mark,
+                &cursor,     &receipt,     &item,        &quarantine, &conflict,
+                &token,      &invitation,  &import_line, &blob,       &blob_piece,
+                &dictionary, &late_change, &left}},
 };
 
 const size_t hm_tables_migration_count =

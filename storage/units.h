@@ -99,6 +99,9 @@ int hm_units_list(const struct hm_units_tree *tree, uint32_t under, const char *
 /* Is unit ancestor itself, or does it lie under it? */
 bool hm_units_is_under(const struct hm_units_tree *tree, uint32_t unit,
                        uint32_t ancestor);
+/* The same, or did it ever lie under it, by what its earlier periods say? */
+bool hm_units_was_under(const struct hm_units_tree *tree, uint32_t unit,
+                        uint32_t ancestor);
 /* The hamlets at or under any of ids, ascending, each once, in arena. Unknown ids give
  * nothing. */
 int hm_units_hamlets_under(const struct hm_units_tree *tree, const uint32_t *ids,

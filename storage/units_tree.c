@@ -225,6 +225,29 @@ bool hm_units_is_under(const struct hm_units_tree *tree, uint32_t unit,
     return false;
 }
 
+/* child: the kind below which the search goes on, which bounds it. */
+static bool was_under(const struct hm_units_tree *tree, uint32_t unit,
+                      uint32_t ancestor, int child)
+{
+    const struct hm_unit *found = hm_units_by_id(tree, unit);
+    bool under;
+
+    if (found == NULL || (int)found->kind >= child) {
+        return false;
+    }
+    under = unit == ancestor || was_under(tree, found->parent, ancestor, found->kind);
+    for (size_t i = 0; !under && i < found->earlier_count; i++) {
+        under = was_under(tree, found->earlier[i].parent, ancestor, found->kind);
+    }
+    return under;
+}
+
+bool hm_units_was_under(const struct hm_units_tree *tree, uint32_t unit,
+                        uint32_t ancestor)
+{
+    return was_under(tree, unit, ancestor, HM_UNIT_HAMLET + 1);
+}
+
 /* Where the children of a unit begin in by_parent. */
 static size_t first_child(const struct hm_units_tree *tree, uint32_t parent)
 {

@@ -174,7 +174,7 @@ HM_TEST(a_dropped_scope_leaves_nothing)
     }
     kept = hm_village_new(&v, &v.centre, 1, "Minh", 2);
     CHECK_OK(hm_store_begin(s));
-    CHECK_OK(hm_store_end(s, hm_households_drop_scope(s, v.hamlets[0])));
+    CHECK_OK(hm_store_end(s, hm_households_drop_scope(s, v.hamlets[0], NULL, 0)));
     assert_int_equal(hm_village_households(&v.centre), 1);
     CHECK_OK(hm_feeds_get(s, v.hamlets[0], &feed));
     assert_int_equal(feed.households, 0);

@@ -204,19 +204,24 @@ HM_TEST(a_refused_edit_leaves_the_state)
     struct hm_village v;
     struct hm_village_node *a;
     struct hm_save_result h;
-    struct hm_device device;
+    struct hm_save_cell cell = {.value = hm_bytes_str("\xa1\x31")}; /* "1" */
+    struct hm_save_row row = {.cells = &cell, .cell_count = 1};
+    struct hm_save save = {.rank = 15, .rows = &row, .row_count = 1};
+    struct hm_save_result out;
     struct hm_arena arena;
 
     hm_village_open(&v);
     h = hm_village_new(&v, &v.centre, 0, "Lan", 0);
     a = hm_village_add(&v, "a", 3);
-    (void)hm_village_put(&v, a, &h.household, v.phone, "1");
+    save.household = h.household;
+    save.scope = v.hamlets[0];
+    row.form = v.form;
+    cell.field = v.phone;
     hm_arena_init(&arena, 16 * 1024 * 1024);
-    CHECK_OK(hm_store_begin(v.centre.node.store));
+    CHECK_OK(hm_store_begin(a->node.store));
     CHECK_OK(
-        hm_devices_reassign(v.centre.node.store, a->node.device, &v.hamlets[1], 1));
-    CHECK_OK(hm_store_end(v.centre.node.store, HM_OK));
-    CHECK_OK(hm_devices_get(v.centre.node.store, a->node.device, &arena, &device));
+        hm_save_run(a->node.store, &save, hm_forms_policy_of, a->forms, &arena, &out));
+    CHECK_OK(hm_store_end(a->node.store, HM_OK));
     hm_arena_deinit(&arena);
     (void)hm_village_sync(&v, a);
     assert_int_equal(hm_village_quarantined(&v.centre), 1);
