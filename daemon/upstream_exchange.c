@@ -106,6 +106,9 @@ static void on_adopted(struct hm_store_job *job)
         finish(x);
     } else if (x->adopt.version_refused) {
         fail(x, HM_UPSTREAM_REFUSED, HM_VERSION, "%s", x->adopt.text);
+    } else if (x->adopt.revoked && !x->upload.more) {
+        fail(x, HM_UPSTREAM_REFUSED, HM_DENIED, "the hub refuses this node: %s",
+             x->adopt.text);
     } else {
         x->outcome = HM_UPSTREAM_OK;
         x->retry_after_ms = x->adopt.retry_after_ms;

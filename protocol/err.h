@@ -40,7 +40,8 @@ enum hm_err_class {
     X(VERSION,      -18, RETRY,  "the versions do not fit together")      \
     X(INVALID,      -19, REJECT, "the request does not make sense")       \
     X(DICTIONARY,   -20, RETRY,  "the compression dictionary is missing") \
-    X(AGAIN,        -21, RETRY,  "not now, ask again")
+    X(AGAIN,        -21, RETRY,  "not now, ask again")                    \
+    X(REVOKED,      -30, REJECT, "it was written after its device had been revoked")
 /* clang-format on */
 
 enum hm_err {

@@ -262,7 +262,8 @@ static int judge(struct hm_accept *a, const struct entry *e,
         return HM_OK;
     }
     a->authority.arena = h->arena; /* what it reads dies with this change */
-    err = hm_authorise_change(&a->authority, change, h, found, verdict, detail);
+    err = hm_authorise_change(&a->authority, change, &e->dot, &e->log->author, h, found,
+                              verdict, detail);
     a->authority.arena = a->arena;
     return err;
 }

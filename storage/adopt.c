@@ -448,25 +448,32 @@ static int settle(struct adopting *a, const struct heard *heard, bool unsent,
 static int leave_scopes(struct adopting *a)
 {
     const struct heard *heard = find_heard(a, 0);
-    uint64_t left = 0;
+    struct hm_scope_leaving *leaving = NULL;
     struct hm_device own;
     struct hm_hash digest;
+    size_t count = 0;
     int err;
 
     if (heard == NULL) {
         return HM_NOMEM;
     }
-    if (heard->feed.timeline == 0 || heard->feed.more) {
+    err = hm_devices_get(a->s, hm_store_device(a->s), a->arena, &own);
+    if (err != HM_OK) {
+        return err == HM_NOTFOUND ? HM_OK : err;
+    }
+    a->out.revoked = !own.active;
+    if (!own.active || heard->feed.timeline == 0 || heard->feed.more) {
         return HM_OK;
     }
-    err = hm_devices_get(a->s, hm_store_device(a->s), a->arena, &own);
-    if (err != HM_OK || !own.active) {
-        return err == HM_NOTFOUND ? HM_OK : err;
+    err =
+        hm_scopes_leaving(a->s, a->scopes, a->scope_count, a->arena, &leaving, &count);
+    if (err != HM_OK || count == 0) {
+        return err;
     }
     err = own_digest(a, 0, &digest);
     if (err == HM_OK && hm_hash_equal(&digest, &heard->feed.digest)) {
-        err = hm_scopes_leave(a->s, a->scopes, a->scope_count, a->arena, &left);
-        a->out.scopes_left += left;
+        err = hm_scopes_leave(a->s, a->scopes, a->scope_count, a->arena,
+                              &a->out.scopes_left);
     }
     return err;
 }

@@ -11,6 +11,7 @@
 
 struct hm_adopt {
     bool version_refused; /* the parent speaks another protocol: text says what to do */
+    bool revoked;         /* this node's own item says so; text, too */
     char text[256];       /* of the parent, for people; may be empty */
     uint64_t households;  /* whose state changed here */
     uint64_t items;       /* administrative items that changed */

@@ -442,6 +442,25 @@ int hm_answer_wish(struct hm_answer *a, const struct hm_downsync_wish *wish)
     return HM_OK;
 }
 
+int hm_answer_own_device(struct hm_answer *a)
+{
+    struct hm_feed give = {.timeline = a->timeline};
+    struct hm_admin_item item = {0};
+    struct hm_buf bytes;
+    int err = hm_items_get(a->s, HM_ITEM_DEVICE, a->sender->id, a->arena, &item);
+
+    hm_buf_init(&bytes, HM_STATES_BYTES_MAX);
+    if (err == HM_OK) {
+        hm_items_encode(&item, &bytes);
+        err = bytes.err;
+    }
+    if (err == HM_OK) {
+        err = write_feed(a, HM_FRAME_GIVE, &give, hm_buf_bytes(&bytes));
+    }
+    hm_buf_deinit(&bytes);
+    return err;
+}
+
 void hm_answer_end(struct hm_answer *a)
 {
     static const struct hm_bytes nothing;

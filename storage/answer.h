@@ -38,6 +38,9 @@ int hm_answer_init(struct hm_answer *a, struct hm_store *s,
 /* wish: FEED, COMPARE or BLOB. */
 int hm_answer_wish(struct hm_answer *a,
                    const struct hm_downsync_wish *wish) HM_MUST_USE;
+/* Instead of wishes: the sender's own device item alone, which says that it was
+ * revoked. */
+int hm_answer_own_device(struct hm_answer *a) HM_MUST_USE;
 /* MORE, when something did not fit. */
 void hm_answer_end(struct hm_answer *a);
 

@@ -38,15 +38,14 @@ int hm_authorise_role(struct hm_store *s, uint32_t user,
             s, device_role == HM_DEVICE_HUB ? "admin" : "enumerator", arena, out);
     }
     err = hm_people_get_user(s, user, arena, &found);
-    if (err == HM_OK && !found.active) {
-        err = HM_DENIED;
-    }
     return err == HM_OK ? hm_people_get_role(s, found.role, arena, out) : err;
 }
 
 struct check {
     struct hm_authority *a;
     const struct hm_change *change;
+    const struct hm_dot *dot;
+    const struct hm_author *author;
     struct hm_household *h;
     bool found;
     struct hm_role role;
@@ -85,39 +84,91 @@ static bool holds(const struct hm_authority *a, uint32_t scope)
     return low < a->scope_count && a->scopes[low] == scope;
 }
 
-static int check_author(struct check *c)
+/* By the author's clock, corrected; a doubt counts as afterwards: what waits in
+ * quarantine can be released, what has entered the state can't be taken out. */
+static bool is_after(const struct check *c, int64_t utc_ms)
+{
+    const struct hm_author *author = c->author;
+    int64_t at_ms;
+
+    return author->clock_class == HM_CLOCK_UNKNOWN ||
+           __builtin_add_overflow(author->base_wall_ms, author->clock_offset_ms,
+                                  &at_ms) ||
+           __builtin_add_overflow(at_ms, c->change->dt_ms, &at_ms) || at_ms >= utc_ms;
+}
+
+static int check_device(struct check *c)
+{
+    const struct hm_device *device = &c->a->device;
+    bool after = false;
+    int err = HM_OK;
+
+    if (device->active) {
+        return HM_OK;
+    }
+    after = is_after(c, device->revoked_utc_ms);
+    if (!after) {
+        err = hm_quarantine_follows_revoked(c->a->s, c->dot, device->revoked_utc_ms,
+                                            &after);
+    }
+    if (err == HM_OK && after) {
+        refuse(c, HM_REVOKED, "device %s had been revoked when this was written",
+               device->name);
+    }
+    return err;
+}
+
+static int check_user(struct check *c)
 {
     struct hm_user user;
     int err;
 
-    if (!c->a->device.active) {
-        refuse(c, HM_DENIED, "device %s is revoked", c->a->device.name);
+    if (c->change->user == HM_USER_OPERATOR) {
         return HM_OK;
     }
-    err = hm_authorise_role(c->a->s, c->change->user, c->a->device.role, c->a->arena,
-                            &c->role);
-    if (err == HM_NOTFOUND || err == HM_DENIED) {
-        refuse(c, HM_DENIED, "user %u is %s", c->change->user,
-               err == HM_DENIED ? "disabled" : "not known here");
+    err = hm_people_get_user(c->a->s, c->change->user, c->a->arena, &user);
+    if (err == HM_NOTFOUND) {
+        refuse(c, HM_DENIED, "user %u is not known here", c->change->user);
         return HM_OK;
     }
-    if (err != HM_OK) {
-        return err;
-    }
-    if (c->change->rank > c->role.rank) {
-        refuse(c, HM_DENIED, "the change claims rank %u, role %s has %u",
-               c->change->rank, c->role.code, c->role.rank);
-    } else if (!hm_people_has_right(&c->role, HM_RIGHT_HOUSEHOLD_WRITE)) {
-        refuse(c, HM_DENIED, "role %s may not write households", c->role.code);
-    } else if (c->change->user != HM_USER_OPERATOR) {
-        err = hm_people_get_user(c->a->s, c->change->user, c->a->arena, &user);
-        if (err == HM_OK &&
-            !hm_units_is_under(&c->a->tree, c->change->scope, user.unit)) {
-            refuse(c, HM_DENIED, "user %s does not work in hamlet %s", user.name,
-                   hm_units_code_of(&c->a->tree, c->change->scope));
-        }
+    if (err == HM_OK && !user.active && is_after(c, user.disabled_utc_ms)) {
+        refuse(c, HM_DENIED, "user %s had been disabled when this was written",
+               user.name);
+    } else if (err == HM_OK &&
+               !hm_units_is_under(&c->a->tree, c->change->scope, user.unit)) {
+        refuse(c, HM_DENIED, "user %s does not work in hamlet %s", user.name,
+               hm_units_code_of(&c->a->tree, c->change->scope));
     }
     return err;
+}
+
+static int check_role(struct check *c)
+{
+    int err = hm_authorise_role(c->a->s, c->change->user, c->a->device.role,
+                                c->a->arena, &c->role);
+
+    if (err == HM_NOTFOUND) {
+        refuse(c, HM_DENIED, "the role of user %u is not known here", c->change->user);
+        return HM_OK;
+    }
+    if (err == HM_OK && c->change->rank > c->role.rank) {
+        refuse(c, HM_DENIED, "the change claims rank %u, role %s has %u",
+               c->change->rank, c->role.code, c->role.rank);
+    } else if (err == HM_OK &&
+               !hm_people_has_right(&c->role, HM_RIGHT_HOUSEHOLD_WRITE)) {
+        refuse(c, HM_DENIED, "role %s may not write households", c->role.code);
+    }
+    return err;
+}
+
+static int check_author(struct check *c)
+{
+    int err = check_device(c);
+
+    if (err == HM_OK && c->verdict == HM_OK) {
+        err = check_user(c);
+    }
+    return err == HM_OK && c->verdict == HM_OK ? check_role(c) : err;
 }
 
 /* A hamlet that the device is assigned now, or was once. */
@@ -290,11 +341,17 @@ static int check_row(struct check *c, const struct hm_row_write *row)
 }
 
 int hm_authorise_change(struct hm_authority *a, const struct hm_change *change,
+                        const struct hm_dot *dot, const struct hm_author *author,
                         struct hm_household *h, bool found, int *out_verdict,
                         char detail[HM_QUARANTINE_DETAIL_MAX])
 {
-    struct check c = {
-        .a = a, .change = change, .h = h, .found = found, .detail = detail};
+    struct check c = {.a = a,
+                      .change = change,
+                      .dot = dot,
+                      .author = author,
+                      .h = h,
+                      .found = found,
+                      .detail = detail};
     int err;
 
     detail[0] = 0;

@@ -46,8 +46,9 @@ int hm_devices_get(struct hm_store *s, uint64_t id, struct hm_arena *arena,
 /* Revoked ones too. */
 int hm_devices_list(struct hm_store *s, struct hm_arena *arena,
                     struct hm_device **out_devices, size_t *out_count) HM_MUST_USE;
-/* What it writes from now on is refused; its token is void. The second time nothing
- * happens. Errors: as hm_items_put(); HM_NOTFOUND. */
+/* What it writes from now on is kept apart; its token opens nothing any more but the
+ * way for what it wrote. The second time nothing happens. Errors: as hm_items_put();
+ * HM_NOTFOUND. */
 int hm_devices_revoke(struct hm_store *s, uint64_t id) HM_MUST_USE;
 /* Other scopes. Errors: as hm_devices_put(); HM_NOTFOUND. */
 int hm_devices_reassign(struct hm_store *s, uint64_t id, const uint32_t *scopes,
@@ -77,8 +78,8 @@ enum hm_devices_hold hm_devices_hold_of(const struct hm_device *device,
 /* Keep a token's hash; the device's former token is void. */
 int hm_devices_set_token(struct hm_store *s, uint64_t device,
                          struct hm_bytes token) HM_MUST_USE;
-/* The active device that shows this token. Errors: HM_DENIED (no such token, or the
- * device is revoked; errmsg says which). */
+/* The device that shows this token; it may be revoked. Errors: HM_DENIED (no such
+ * token). */
 int hm_devices_by_token(struct hm_store *s, struct hm_bytes token,
                         struct hm_arena *arena, struct hm_device *out) HM_MUST_USE;
 /* Remember when a device was here last, and say it: 0 for never. */
@@ -93,6 +94,7 @@ struct hm_invitation {
     const uint32_t *scopes;
     size_t scope_count;
     int64_t expires_utc_ms;
+    int64_t issued_utc_ms; /* set by what makes it */
 };
 /* A code for one enrolment. Errors: HM_DENIED (not the centre: only it can make the
  * device's item); HM_INVALID (a scope that is no unit, an enumerator without any);
@@ -109,9 +111,10 @@ struct hm_redemption {
 };
 /* Make the device that an invitation promised, at the store's present time, and a token
  * for it. The same key may redeem its invitation again until it expires (the reply may
- * have been lost): the same device, a new token. Errors: as hm_items_put(); HM_DENIED
- * (unknown, expired, used by another device, or this device was revoked; errmsg says
- * which). */
+ * have been lost): the same device, a new token. A revoked device comes back by an
+ * invitation that was made after its revocation. Errors: as hm_items_put(); HM_DENIED
+ * (unknown, expired, used by another device, or older than the revocation of this one;
+ * errmsg says which). */
 int hm_devices_redeem(struct hm_store *s, const struct hm_redemption *redemption,
                       struct hm_arena *arena, struct hm_device *out_device,
                       uint8_t out_token[HM_DEVICE_TOKEN_BYTES]) HM_MUST_USE;

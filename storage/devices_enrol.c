@@ -5,7 +5,7 @@
 #include "storage/devices_parts.h"
 
 /* Keys of an invitation's body. Kept on disk. */
-enum { KEY_NAME = 1, KEY_ROLE = 2, KEY_SCOPES = 3 };
+enum { KEY_NAME = 1, KEY_ROLE = 2, KEY_SCOPES = 3, KEY_ISSUED = 4 };
 
 enum { SMALL_ARENA = 4 * HM_ITEM_BODY_BYTES_MAX };
 
@@ -62,9 +62,6 @@ int hm_devices_by_token(struct hm_store *s, struct hm_bytes token,
     }
     if (err == HM_NOTFOUND) {
         return hm_store_fail(s, HM_DENIED, "this token is not known here");
-    }
-    if (err == HM_OK && !device.active) {
-        return hm_store_fail(s, HM_DENIED, "this device has been revoked");
     }
     if (err == HM_OK) {
         *out = device;
@@ -138,11 +135,12 @@ static int insert_invitation(struct hm_store *s, struct hm_bytes secret,
     int err;
 
     hm_buf_init(&buf, HM_ITEM_BODY_BYTES_MAX);
-    hm_pack_map(&buf, 3);
+    hm_pack_map(&buf, 4);
     hm_body_put_text(&buf, KEY_NAME, invitation->name);
     hm_body_put_uint(&buf, KEY_ROLE, (uint64_t)invitation->role);
     hm_devices_write_scopes(&buf, KEY_SCOPES, invitation->scopes,
                             invitation->scope_count);
+    hm_body_put_int(&buf, KEY_ISSUED, hm_store_utc_ms(s));
     err = buf.err;
     if (err == HM_OK) {
         err = stmt_for(s,
@@ -217,6 +215,9 @@ static int read_promise(struct hm_stmt *stmt, struct hm_arena *arena,
             invitation->scopes =
                 hm_devices_read_scopes(&r, arena, &invitation->scope_count);
             break;
+        case KEY_ISSUED:
+            invitation->issued_utc_ms = hm_unpack_int(&r);
+            break;
         default:
             (void)hm_unpack_raw(&r); /* of a newer program; its error sticks in r */
             break;
@@ -283,8 +284,11 @@ static int plan_device(struct hm_store *s, const struct hm_redemption *redemptio
         return hm_store_fail(s, HM_DENIED, "this code has been used by another device");
     }
     err = hm_devices_get(s, id, arena, &device);
-    if (err == HM_OK && !device.active) {
-        return hm_store_fail(s, HM_DENIED, "this device has been revoked");
+    if (err == HM_OK && !device.active &&
+        promise->invitation.issued_utc_ms <= device.revoked_utc_ms) {
+        return hm_store_fail(s, HM_DENIED,
+                             "this device has been revoked since the code was given "
+                             "out: ask for a new code");
     }
     if (err != HM_OK && err != HM_NOTFOUND) {
         return err;
@@ -300,6 +304,7 @@ static int plan_device(struct hm_store *s, const struct hm_redemption *redemptio
     }
     device.id = id;
     device.active = true;
+    device.revoked_utc_ms = 0;
     memcpy(device.public_key, redemption->public_key, sizeof device.public_key);
     memcpy(device.box_key, redemption->box_key, sizeof device.box_key);
     *out = device;

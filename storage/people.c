@@ -7,7 +7,14 @@
 #include "storage/units.h"
 
 /* Keys of the bodies. Kept on disk. */
-enum { USER_NAME = 1, USER_FULL = 2, USER_ROLE = 3, USER_UNIT = 4, USER_ACTIVE = 5 };
+enum {
+    USER_NAME = 1,
+    USER_FULL = 2,
+    USER_ROLE = 3,
+    USER_UNIT = 4,
+    USER_ACTIVE = 5,
+    USER_DISABLED = 6
+};
 enum { PASSPHRASE_HASH = 1 };
 
 enum { SMALL_ARENA = 4 * HM_ITEM_BODY_BYTES_MAX };
@@ -36,6 +43,9 @@ static int read_user(const struct hm_admin_item *item, struct hm_arena *arena,
             break;
         case USER_ACTIVE:
             user.active = hm_unpack_bool(&r);
+            break;
+        case USER_DISABLED:
+            user.disabled_utc_ms = hm_unpack_int(&r);
             break;
         default:
             (void)hm_unpack_raw(&r); /* of a newer node; its error sticks in r */
@@ -116,12 +126,15 @@ static int keep_user(struct hm_store *s, uint64_t id, const struct hm_user *user
     int err;
 
     hm_buf_init(&buf, HM_ITEM_BODY_BYTES_MAX);
-    hm_pack_map(&buf, 5);
+    hm_pack_map(&buf, user->active ? 5 : 6);
     hm_body_put_text(&buf, USER_NAME, user->name);
     hm_body_put_text(&buf, USER_FULL, user->full_name);
     hm_body_put_uint(&buf, USER_ROLE, user->role);
     hm_body_put_uint(&buf, USER_UNIT, user->unit);
     hm_body_put_bool(&buf, USER_ACTIVE, user->active);
+    if (!user->active) {
+        hm_body_put_int(&buf, USER_DISABLED, user->disabled_utc_ms);
+    }
     err = hm_body_keep(s, HM_ITEM_USER, id, &buf);
     hm_buf_deinit(&buf);
     return err;
@@ -206,6 +219,9 @@ int hm_people_change_user(struct hm_store *s, const struct hm_user *user)
     err = hm_people_get_user(s, user->id, &arena, &before);
     if (err == HM_OK) {
         changed.name = before.name;
+        changed.disabled_utc_ms = user->active    ? 0
+                                  : before.active ? hm_store_utc_ms(s)
+                                                  : before.disabled_utc_ms;
         err = check_user(s, &changed);
     }
     if (err == HM_OK) {
@@ -236,8 +252,9 @@ int hm_people_disable_user(struct hm_store *s, uint32_t id)
 
     hm_arena_init(&arena, SMALL_ARENA);
     err = hm_people_get_user(s, id, &arena, &user);
-    if (err == HM_OK) {
+    if (err == HM_OK && user.active) {
         user.active = false;
+        user.disabled_utc_ms = hm_store_utc_ms(s);
         err = keep_user(s, id, &user);
     }
     hm_arena_deinit(&arena);

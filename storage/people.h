@@ -79,6 +79,7 @@ struct hm_user {
     uint32_t role;
     uint32_t unit; /* works here and below */
     bool active;
+    int64_t disabled_utc_ms; /* 0 while active; set by what disables */
 };
 
 /* name: 1..64 bytes of NFC text without blanks and control characters; case matters.

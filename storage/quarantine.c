@@ -301,6 +301,59 @@ int hm_quarantine_get(struct hm_store *s, const char *id, struct hm_arena *arena
     return err == HM_OK && !search.found ? HM_NOTFOUND : err;
 }
 
+int hm_quarantine_follows_revoked(struct hm_store *s, const struct hm_dot *dot,
+                                  int64_t since_utc_ms, bool *out_follows)
+{
+    struct hm_stmt *stmt;
+    int err =
+        hm_db_stmt(hm_store_db(s),
+                   "WITH RECURSIVE line (incarnation, upto) AS (SELECT $1, $2 UNION "
+                   "SELECT incarnation.parent, incarnation.parent_n FROM line "
+                   "JOIN incarnation ON incarnation.incarnation = line.incarnation "
+                   "WHERE incarnation.parent <> 0) "
+                   "SELECT 1 FROM line JOIN quarantine "
+                   "ON quarantine.incarnation = line.incarnation AND quarantine.n > 0 "
+                   "AND quarantine.n <= line.upto WHERE quarantine.reason = $3 "
+                   "AND quarantine.since_utc_ms >= $4 LIMIT 1",
+                   &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_u64(stmt, 1, dot->incarnation);
+    hm_stmt_bind_u64(stmt, 2, dot->n);
+    hm_stmt_bind_int(stmt, 3, HM_REVOKED);
+    hm_stmt_bind_int(stmt, 4, since_utc_ms);
+    err = hm_stmt_step(stmt, out_follows);
+    hm_stmt_reset(stmt);
+    return err;
+}
+
+int hm_quarantine_sum_revoked(struct hm_store *s, uint64_t device, uint64_t *out_count,
+                              uint64_t *out_bytes)
+{
+    struct hm_stmt *stmt;
+    bool row = false;
+    int err = hm_db_stmt(hm_store_db(s),
+                         "SELECT COUNT(*), COALESCE(SUM(LENGTH(bytes)), 0) "
+                         "FROM quarantine WHERE device = $1 AND reason = $2 "
+                         "AND released = 0",
+                         &stmt);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_stmt_bind_u64(stmt, 1, device);
+    hm_stmt_bind_int(stmt, 2, HM_REVOKED);
+    err = hm_stmt_step(stmt, &row);
+    if (err == HM_OK && row) {
+        *out_count = hm_stmt_u64(stmt, 0);
+        *out_bytes = hm_stmt_u64(stmt, 1);
+    }
+    hm_stmt_reset(stmt);
+    return err;
+}
+
 int hm_quarantine_set_released(struct hm_store *s, const struct hm_hash *hash)
 {
     struct hm_stmt *stmt;

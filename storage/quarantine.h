@@ -13,7 +13,9 @@ enum {
     HM_QUARANTINE_ID_MAX = HM_ID_TEXT_MAX,
     /* Of the bytes that one device brought and nobody signed. */
     HM_QUARANTINE_UNSIGNED_MAX = 64,
-    HM_QUARANTINE_UNSIGNED_BYTES_MAX = 1024 * 1024
+    HM_QUARANTINE_UNSIGNED_BYTES_MAX = 1024 * 1024,
+    /* Beyond it a revoked device is not listened to any more. */
+    HM_QUARANTINE_REVOKED_BYTES_MAX = 8 * 1024 * 1024
 };
 
 struct hm_quarantine_entry {
@@ -56,6 +58,13 @@ int hm_quarantine_each_of(struct hm_store *s, uint64_t incarnation, uint64_t fir
                           uint64_t last_n, hm_quarantine_fn fn, void *arg) HM_MUST_USE;
 int hm_quarantine_set_released(struct hm_store *s,
                                const struct hm_hash *hash) HM_MUST_USE;
+/* Does an entry follow, in its log or in one that this was born from, on one that was
+ * kept as written after a revocation at since_utc_ms? */
+int hm_quarantine_follows_revoked(struct hm_store *s, const struct hm_dot *dot,
+                                  int64_t since_utc_ms, bool *out_follows) HM_MUST_USE;
+/* What is held of a device's work from after its revocation. */
+int hm_quarantine_sum_revoked(struct hm_store *s, uint64_t device, uint64_t *out_count,
+                              uint64_t *out_bytes) HM_MUST_USE;
 /* Entries that are held, and those that were let go. */
 int hm_quarantine_count(struct hm_store *s, uint64_t *out_count) HM_MUST_USE;
 

@@ -314,7 +314,7 @@ static int start(struct saving *saving, bool *out_found)
         err = hm_households_load_or_new(saving->s, &id, saving->arena, &saving->h,
                                         out_found);
     }
-    if (err == HM_OK && !save->creates &&
+    if (err == HM_OK && !save->creates && !save->restores &&
         (!*out_found || hm_household_is_hearsay(&saving->h))) {
         err = hm_store_fail(saving->s, HM_NOTFOUND,
                             "there is no such household on this node");

@@ -40,8 +40,8 @@ struct hm_save {
     struct hm_save_row *rows;
     size_t row_count;
     struct hm_bytes reason; /* text, may be empty */
-    bool restores; /* rows may name items that are not here: a change that was refused
-                    * brings its own */
+    bool restores; /* rows may name items, and the save a household, that are not
+                    * here: a change that was refused brings its own */
 };
 
 struct hm_save_result {

@@ -8,6 +8,7 @@
 #include "storage/answer.h"
 #include "storage/feeds.h"
 #include "storage/log.h"
+#include "storage/quarantine.h"
 
 enum { SEEN_EVERY_MS = 15 * 60 * 1000 };
 
@@ -22,6 +23,7 @@ struct serving {
     struct hm_receipt *receipts;
     size_t receipt_count;
     size_t receipt_room;
+    bool delivers; /* revoked: what it wrote is taken, and nothing given out */
     struct hm_arena arena;
 };
 
@@ -30,6 +32,10 @@ static void refuse(struct serving *v, int err, const char *text)
     v->reply->err = err;
     (void)snprintf(v->reply->errmsg, sizeof v->reply->errmsg, "%s", text);
 }
+
+static const char revoked_text[] =
+    "this device was revoked: what it wrote is kept here, and it is given nothing; an "
+    "officer can let it in again by a new enrolment code";
 
 /* What is wrong with a request is its sender's; what is wrong here is ours. */
 static bool is_ours(int err)
@@ -107,13 +113,14 @@ static int open_request(struct hm_store *s, struct hm_forms *forms, struct servi
 {
     int err = hm_devices_get(s, v->request->device, &v->arena, &v->sender);
 
-    if (err == HM_NOTFOUND || (err == HM_OK && !v->sender.active)) {
-        refuse(v, HM_DENIED, "this device is not enrolled here, or revoked");
+    if (err == HM_NOTFOUND) {
+        refuse(v, HM_DENIED, "this device is not enrolled here");
         return HM_OK;
     }
     if (err != HM_OK) {
         return err;
     }
+    v->delivers = !v->sender.active;
     err = hm_downsync_init(&v->d, v->request->body, &v->arena);
     if (err == HM_VERSION) {
         refuse(v, HM_VERSION,
@@ -132,13 +139,32 @@ static int open_request(struct hm_store *s, struct hm_forms *forms, struct servi
     return hm_accept_init(&v->accept, s, forms, v->sender.id, &v->arena);
 }
 
+/* A revoked device may bring what it wrote, as long as that is not a flood. */
+static int check_delivery(struct hm_store *s, struct serving *v)
+{
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    int err = hm_quarantine_sum_revoked(s, v->sender.id, &count, &bytes);
+
+    if (err == HM_OK && bytes > HM_QUARANTINE_REVOKED_BYTES_MAX) {
+        refuse(v, HM_DENIED,
+               "this device was revoked, and too much waits here of what it wrote "
+               "since: an officer has to look at that first");
+    }
+    return err;
+}
+
 /* The STORE phase of one request; ends at its first wish that only answers. */
 static int store_one(struct hm_store *s, struct hm_forms *forms, struct serving *v,
                      enum hm_level level)
 {
     bool writes = false;
+    bool brings = false;
     int err = open_request(s, forms, v);
 
+    if (err == HM_OK && v->delivers && v->reply->err == HM_OK) {
+        err = check_delivery(s, v);
+    }
     while (err == HM_OK && v->reply->err == HM_OK) {
         int fault = hm_downsync_next(&v->d, &v->wish);
 
@@ -150,7 +176,11 @@ static int store_one(struct hm_store *s, struct hm_forms *forms, struct serving 
             break;
         }
         writes = writes || v->wish.type == HM_DOWNSYNC_ACCEPT;
+        brings = true;
         err = carry_out_store(s, v, level);
+    }
+    if (err == HM_OK && v->reply->err == HM_OK && v->delivers && !brings) {
+        refuse(v, HM_DENIED, revoked_text);
     }
     if (err == HM_OK && v->reply->err == HM_OK) {
         err = note_seen(s, v->sender.id, writes);
@@ -178,7 +208,7 @@ static int answer_one(struct hm_store *s, struct serving *v, enum hm_level level
     struct hm_answer answer;
     int err;
 
-    write_head(s, v, level, HM_PROTOCOL_VERSION, "");
+    write_head(s, v, level, HM_PROTOCOL_VERSION, v->delivers ? revoked_text : "");
     for (size_t i = 0; i < v->receipt_count; i++) {
         hm_receipt_write(&v->reply->body, &v->receipts[i]);
     }
@@ -199,6 +229,10 @@ static int answer_one(struct hm_store *s, struct serving *v, enum hm_level level
     }
     err = hm_answer_init(&answer, s, &v->d.hello, &v->sender, &v->accept, &v->arena,
                          &v->reply->body);
+    if (err == HM_OK && v->delivers) {
+        err = hm_answer_own_device(&answer);
+        v->wish.type = HM_DOWNSYNC_DONE;
+    }
     while (err == HM_OK && v->wish.type != HM_DOWNSYNC_DONE) {
         int fault;
 

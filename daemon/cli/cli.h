@@ -94,6 +94,7 @@ int hm_cli_import_run(struct hm_cli *cli);
 int hm_cli_form_run_publish(struct hm_cli *cli);
 int hm_cli_export_run(struct hm_cli *cli);
 int hm_cli_conflict_run_resolve(struct hm_cli *cli);
+int hm_cli_quarantine_run_release(struct hm_cli *cli);
 int hm_cli_backup_run(struct hm_cli *cli);
 int hm_cli_log_run(struct hm_cli *cli);
 int hm_cli_metrics_run(struct hm_cli *cli);

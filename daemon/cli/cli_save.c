@@ -111,6 +111,34 @@ int hm_cli_conflict_run_resolve(struct hm_cli *cli)
     return code;
 }
 
+int hm_cli_quarantine_run_release(struct hm_cli *cli)
+{
+    const struct hm_cli_command *row = cli->args.command;
+    bool one = cli->args.arg_count > 0;
+    struct hm_cli_command all = *row;
+    json_t *body = hm_cli_request_body(&cli->args, cli->args.arg_count);
+    bool of_device = json_object_get(body, "device") != NULL;
+    int code;
+
+    if (body == NULL) {
+        return hm_cli_fail(cli, HM_CLI_USAGE, "an argument is not UTF-8");
+    }
+    if (one == of_device || (one && json_object_get(body, "revoked") != NULL)) {
+        json_decref(body);
+        return hm_cli_fail(cli, HM_CLI_USAGE,
+                           "either the ID of one, or --device with or without "
+                           "--revoked");
+    }
+    if (!one) {
+        all.path = "quarantine/release";
+        cli->args.command = &all;
+    }
+    code = hm_cli_send_json(cli, body);
+    cli->args.command = row;
+    json_decref(body);
+    return code;
+}
+
 /* The node has another working folder than the person. */
 static int make_absolute(struct hm_cli *cli, const char *name, struct hm_buf *to)
 {

@@ -85,6 +85,9 @@ static void show_scopes(FILE *out, const json_t *scopes)
         hm_cli_print_fill(out, scope, "hamlet      {scope}: ");
         hm_cli_print_count(out, hm_cli_print_int(scope, "households"), "household",
                            "households");
+        if (!is_null(scope, "waits")) {
+            hm_cli_print_fill(out, scope, "; no longer assigned, still here: {waits}");
+        }
         (void)fputc('\n', out);
     }
     if (empty > 0) {
@@ -108,6 +111,14 @@ void hm_cli_show_status(struct hm_cli *cli, const json_t *document)
     }
     if (!is_null(document, "damaged")) {
         hm_cli_print_fill(out, document, "DAMAGED     {damaged}\n");
+    }
+    if (!is_null(document, "revoked")) {
+        hm_cli_print_fill(out, document,
+                          "REVOKED     since {revoked}: everything here is kept and "
+                          "saves are taken, but the centre\n            sets apart "
+                          "what is written now; an officer can let this node in "
+                          "again by\n            a new enrolment code: hamlet enroll "
+                          "CODE\n");
     }
     show_scopes(out, json_object_get(document, "scopes"));
     show_upstream(out, document);

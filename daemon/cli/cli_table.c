@@ -28,6 +28,13 @@ static const struct hm_cli_option invite_options[] = {
     TEXT("name", HM_CLI_BODY, "TEXT", "what people call the device"),
     TEXT("role", HM_CLI_BODY, "ROLE", "enumerator (default) or hub"),
     END};
+static const struct hm_cli_option reassign_options[] = {
+    {"scope", 0, HM_CLI_LIST, HM_CLI_BODY, true, "CODE", "scopes", "the hamlets or higher units that it works on from now on"},
+    END};
+static const struct hm_cli_option release_options[] = {
+    TEXT("device", HM_CLI_BODY, "ID", "without an ID: all that is held of this device"),
+    FLAG("revoked", HM_CLI_BODY, "only what was written after its revocation"),
+    TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the decision"), END};
 static const struct hm_cli_option reason_options[] = {
     TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the decision"), END};
 static const struct hm_cli_option sync_options[] = {
@@ -137,6 +144,9 @@ static const struct hm_cli_command table[] = {
     {.name = "device revoke", .args = "ID", .summary = "Refuse a device from now on",
      .options = reason_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
      .path = "devices/{}/revoke"},
+    {.name = "device reassign", .args = "ID", .summary = "Give a device other hamlets to work on",
+     .options = reassign_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "devices/{}/reassign"},
     {.name = "enroll", .args = "CODE", .summary = "Join the hub that issued the code",
      .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "enroll",
      .key = "code", .show = hm_cli_show_enrolled},
@@ -213,9 +223,9 @@ static const struct hm_cli_command table[] = {
      .empty = "Nothing is in quarantine."},
     {.name = "quarantine show", .args = "ID", .summary = "Show one of them",
      .arg_count_min = 1, .arg_count_max = 1, .method = GET, .path = "quarantine/{}"},
-    {.name = "quarantine release", .args = "ID", .summary = "Accept one after all, as a change of your own",
-     .options = reason_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
-     .path = "quarantine/{}/release"},
+    {.name = "quarantine release", .args = "[ID]", .summary = "Accept one after all, or all of a device, as changes of your own",
+     .options = release_options, .arg_count_max = 1, .method = POST,
+     .path = "quarantine/{}/release", .run = hm_cli_quarantine_run_release},
     {.name = "quarantine export", .args = "[ID]", .summary = "Write them out whole, one JSON object on each line",
      .options = quarantine_export_options, .arg_count_max = 1, .method = GET,
      .path = "quarantine/export", .run = hm_cli_export_run},

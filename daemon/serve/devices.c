@@ -9,6 +9,8 @@
 #include "daemon/serve/cells.h"
 #include "daemon/serve/handlers.h"
 #include "protocol/enroll_code.h"
+#include "storage/log.h"
+#include "storage/quarantine.h"
 
 enum { INVITATION_HOURS = 48 };
 
@@ -28,22 +30,33 @@ static int device_json(struct hm_call *call, const struct hm_device *device,
                        json_t **out_json)
 {
     json_t *scopes = json_array();
+    uint64_t revoked_work = 0;
+    uint64_t bytes = 0;
+    uint64_t late = 0;
     int64_t seen = 0;
     char id[20];
     int err = hm_devices_get_seen(call->s, device->id, &seen);
 
     err = err == HM_NOTFOUND ? HM_OK : err;
     if (err == HM_OK) {
+        err = hm_quarantine_sum_revoked(call->s, device->id, &revoked_work, &bytes);
+    }
+    if (err == HM_OK) {
+        err = hm_log_count_late(call->s, device->id, &late);
+    }
+    if (err == HM_OK) {
         err = scopes_json(call, device, scopes);
     }
     (void)snprintf(id, sizeof id, "%016" PRIx64, device->id);
     if (err == HM_OK) {
         *out_json = json_pack(
-            "{s:s, s:s, s:s, s:O, s:s, s:o, s:o}", "id", id, "name", device->name,
-            "role", device->role == HM_DEVICE_HUB ? "hub" : "enumerator", "scopes",
-            scopes, "state", device->active ? "active" : "revoked", "enrolled",
-            hm_call_time_json(device->enrolled_utc_ms), "last_seen",
-            hm_call_time_json(seen));
+            "{s:s, s:s, s:s, s:O, s:s, s:o, s:o, s:o, s:I, s:I}", "id", id, "name",
+            device->name, "role", device->role == HM_DEVICE_HUB ? "hub" : "enumerator",
+            "scopes", scopes, "state", device->active ? "active" : "revoked",
+            "enrolled", hm_call_time_json(device->enrolled_utc_ms), "last_seen",
+            hm_call_time_json(seen), "revoked",
+            hm_call_time_json(device->revoked_utc_ms), "revoked_work",
+            (json_int_t)revoked_work, "late", (json_int_t)late);
         err = *out_json == NULL ? HM_NOMEM : HM_OK;
     }
     json_decref(scopes);
@@ -190,7 +203,7 @@ int hm_devices_handle_invite(struct hm_call *call)
 
 /* -- Revocation -- */
 
-static bool read_id(const char *text, uint64_t *out_id)
+bool hm_devices_read_id(const char *text, uint64_t *out_id)
 {
     char *end = NULL;
 
@@ -201,32 +214,70 @@ static bool read_id(const char *text, uint64_t *out_id)
     return true;
 }
 
+/* The device of the path. */
+static int find(struct hm_call *call, struct hm_device *out)
+{
+    uint64_t id = 0;
+    int err = hm_call_tree(call);
+
+    if (err == HM_OK) {
+        err = hm_devices_read_id(call->members[0], &id)
+                  ? hm_devices_get(call->s, id, &call->arena, out)
+                  : HM_NOTFOUND;
+    }
+    return err == HM_NOTFOUND
+               ? hm_call_fail(call, err, "there is no device %s", call->members[0])
+               : err;
+}
+
+/* The device as it is now. */
+static int answer_device(struct hm_call *call, uint64_t id)
+{
+    struct hm_device device;
+    int err = hm_devices_get(call->s, id, &call->arena, &device);
+
+    return err == HM_OK ? device_json(call, &device, &call->reply) : err;
+}
+
 int hm_devices_handle_revoke(struct hm_call *call)
 {
     const char *reason = NULL;
     struct hm_device device;
-    uint64_t id = 0;
-    int err = hm_call_tree(call);
+    int err = HM_OK;
 
-    if (err == HM_OK && call->body != NULL) {
+    if (call->body != NULL) {
         err = hm_api_json_text(call, call->body, "reason", false, &reason);
     }
-    if (err != HM_OK) {
-        return err;
+    if (err == HM_OK) {
+        err = find(call, &device);
     }
-    if (!read_id(call->members[0], &id)) {
-        return hm_call_fail(call, HM_NOTFOUND, "there is no device %s",
-                            call->members[0]);
-    }
-    if (id == hm_store_device(call->s)) {
+    if (err == HM_OK && device.id == hm_store_device(call->s)) {
         return hm_call_fail(call, HM_INVALID, "a node cannot revoke itself");
     }
-    err = hm_devices_revoke(call->s, id);
     if (err == HM_OK) {
-        err = hm_devices_get(call->s, id, &call->arena, &device);
+        err = hm_devices_revoke(call->s, device.id);
     }
-    if (err == HM_NOTFOUND) {
-        return hm_call_fail(call, err, "there is no device %s", call->members[0]);
+    return err == HM_OK ? answer_device(call, device.id) : err;
+}
+
+int hm_devices_handle_reassign(struct hm_call *call)
+{
+    uint32_t *scopes = NULL;
+    struct hm_device device;
+    size_t count = 0;
+    int err = find(call, &device);
+
+    if (err == HM_OK && device.id == hm_store_device(call->s)) {
+        return hm_call_fail(call, HM_INVALID, "a node cannot reassign itself");
     }
-    return err == HM_OK ? device_json(call, &device, &call->reply) : err;
+    if (err == HM_OK) {
+        err = read_scopes(call, &scopes, &count);
+    }
+    if (err == HM_OK && count == 0) {
+        err = hm_call_fail(call, HM_INVALID, "a device needs a scope");
+    }
+    if (err == HM_OK) {
+        err = hm_devices_reassign(call->s, device.id, scopes, count);
+    }
+    return err == HM_OK ? answer_device(call, device.id) : err;
 }

@@ -9,6 +9,10 @@
 int hm_devices_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_devices_handle_invite(struct hm_call *call) HM_MUST_USE;
 int hm_devices_handle_revoke(struct hm_call *call) HM_MUST_USE;
+int hm_devices_handle_reassign(struct hm_call *call) HM_MUST_USE;
+
+/* 16 hexadecimal digits, as people see a device's id. */
+bool hm_devices_read_id(const char *text, uint64_t *out_id);
 
 int hm_people_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_people_handle_add(struct hm_call *call) HM_MUST_USE;
@@ -43,6 +47,7 @@ int hm_conflicts_handle_resolve_all(struct hm_call *call) HM_MUST_USE;
 int hm_quarantine_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_quarantine_handle_show(struct hm_call *call) HM_MUST_USE;
 int hm_quarantine_handle_release(struct hm_call *call) HM_MUST_USE;
+int hm_quarantine_handle_release_all(struct hm_call *call) HM_MUST_USE;
 int hm_quarantine_handle_export(struct hm_call *call) HM_MUST_USE;
 
 /* These two open their own transactions. */

@@ -151,6 +151,7 @@ static int add_change(struct history *history, const struct past *past, json_t *
     json_t *object = json_object();
     json_t *cells = json_array();
     struct hm_bytes reason = past->change.reason;
+    bool late = false;
     int err = hm_cells_author(history->call, &past->author, past->change.user,
                               past->utc_ms, &past->dot, history->arena, object);
 
@@ -158,6 +159,12 @@ static int add_change(struct history *history, const struct past *past, json_t *
         err =
             hm_cells_set(object, "change", json_incref(json_object_get(object, "dot")));
         (void)json_object_del(object, "dot"); /* the same by its other name */
+    }
+    if (err == HM_OK) {
+        err = hm_log_is_late(history->call->s, &past->dot, &late);
+    }
+    if (err == HM_OK) {
+        err = hm_cells_set(object, "late", json_boolean(late));
     }
     if (err == HM_OK) {
         err = hm_cells_set(object, "reason",

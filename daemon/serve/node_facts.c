@@ -5,10 +5,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "storage/devices.h"
 #include "storage/feeds.h"
 #include "storage/households.h"
 #include "storage/log.h"
 #include "storage/quarantine.h"
+#include "storage/scopes.h"
 #include "storage/units.h"
 #include "storage/upload.h"
 
@@ -32,9 +34,26 @@ json_t *hm_node_facts_time(int64_t utc_ms)
     return json_string(text);
 }
 
-static int add_scope(struct hm_store *s, const struct hm_units_tree *tree, uint32_t id,
-                     json_t *scopes)
+/* Why a hamlet that is not assigned any more is still here. */
+static json_t *why_waits(const struct hm_scope_leaving *leaving)
 {
+    if (leaving == NULL) {
+        return json_null();
+    }
+    if (leaving->waits == 0) {
+        return json_string("the next sync with the hub takes it away");
+    }
+    return json_sprintf("%llu own %s in it %s not at the centre yet",
+                        (unsigned long long)leaving->waits,
+                        leaving->waits == 1 ? "change" : "changes",
+                        leaving->waits == 1 ? "is" : "are");
+}
+
+/* leaving: NULL for a hamlet that is held. */
+static int add_scope(struct hm_store *s, const struct hm_units_tree *tree, uint32_t id,
+                     const struct hm_scope_leaving *leaving, json_t *scopes)
+{
+    const char *code = hm_units_code_of(tree, id);
     char digest[2 * HM_HASH_BYTES + 1];
     struct hm_feed_state state;
     char scope_id[16];
@@ -45,13 +64,28 @@ static int add_scope(struct hm_store *s, const struct hm_units_tree *tree, uint3
     }
     (void)sodium_bin2hex(digest, sizeof digest, state.digest.bytes, HM_HASH_BYTES);
     (void)snprintf(scope_id, sizeof scope_id, "u%u", (unsigned)id);
-    return json_array_append_new(scopes, json_pack("{s:s, s:s, s:I, s:s}", "scope",
-                                                   hm_units_code_of(tree, id),
-                                                   "scope_id", scope_id, "households",
-                                                   (json_int_t)state.households,
-                                                   "digest", digest)) == 0
+    return json_array_append_new(
+               scopes, json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "scope",
+                                 code[0] == 0 ? scope_id : code, "scope_id", scope_id,
+                                 "households", (json_int_t)state.households, "digest",
+                                 digest, "state", leaving == NULL ? "held" : "leaving",
+                                 "waits", why_waits(leaving))) == 0
                ? HM_OK
                : HM_NOMEM;
+}
+
+static int add_leaving(struct hm_store *s, const struct hm_units_tree *tree,
+                       const uint32_t *held, size_t held_count, struct hm_arena *arena,
+                       json_t *scopes)
+{
+    struct hm_scope_leaving *leaving = NULL;
+    size_t count = 0;
+    int err = hm_scopes_leaving(s, held, held_count, arena, &leaving, &count);
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = add_scope(s, tree, leaving[i].scope, &leaving[i], scopes);
+    }
+    return err;
 }
 
 static int read_scopes(struct hm_store *s, json_t **out_scopes)
@@ -72,7 +106,10 @@ static int read_scopes(struct hm_store *s, json_t **out_scopes)
         err = HM_OK;
     }
     for (size_t i = 0; i < count && err == HM_OK; i++) {
-        err = add_scope(s, &tree, ids[i], scopes);
+        err = add_scope(s, &tree, ids[i], NULL, scopes);
+    }
+    if (err == HM_OK) {
+        err = add_leaving(s, &tree, ids, count, &arena, scopes);
     }
     hm_arena_deinit(&arena);
     if (err != HM_OK) {
@@ -142,6 +179,22 @@ static int read_numbers(struct hm_store *s, struct hm_node_facts *out)
     return err;
 }
 
+/* What this node's own item says of it. */
+static int read_revoked(struct hm_store *s, struct hm_node_facts *out)
+{
+    struct hm_device own;
+    struct hm_arena arena;
+    int err;
+
+    hm_arena_init(&arena, 1024 * 1024);
+    err = hm_devices_get(s, hm_store_device(s), &arena, &own);
+    if (err == HM_OK) {
+        out->revoked_utc_ms = own.revoked_utc_ms;
+    }
+    hm_arena_deinit(&arena);
+    return err == HM_NOTFOUND ? HM_OK : err;
+}
+
 int hm_node_facts_read(struct hm_store *s, bool with_scopes, struct hm_node_facts *out)
 {
     struct hm_node_facts facts = {0};
@@ -156,6 +209,9 @@ int hm_node_facts_read(struct hm_store *s, bool with_scopes, struct hm_node_fact
     }
     if (err == HM_OK) {
         err = read_unsent(s, &facts);
+    }
+    if (err == HM_OK) {
+        err = read_revoked(s, &facts);
     }
     if (err == HM_OK && with_scopes) {
         err = read_scopes(s, &facts.scopes);

@@ -9,7 +9,9 @@
 
 struct hm_node_facts {
     enum hm_node_role role;
-    json_t *scopes; /* [{scope, scope_id, households, digest}]; the caller's */
+    json_t *scopes; /* [{scope, scope_id, households, digest, state, waits}]; the
+                     * caller's */
+    int64_t revoked_utc_ms; /* 0: it is not */
     uint64_t unsent_changes;
     uint64_t unsent_bytes;
     int64_t unsent_oldest_utc_ms; /* 0: none */

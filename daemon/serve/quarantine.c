@@ -2,6 +2,7 @@
 #include "storage/quarantine.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <sodium.h>
 
@@ -372,8 +373,7 @@ static int make_save(struct release *r)
     uint32_t home = 0;
     int err = hm_households_home(r->call->s, &r->change.household, &home);
 
-    r->save.creates = err == HM_NOTFOUND; /* it was refused before it was made */
-    r->save.restores = true;
+    r->save.restores = true; /* it may have been refused before it was made */
     r->save.household = r->change.household;
     r->save.scope = r->change.scope;
     hm_save_json_sign(r->call, &r->save);
@@ -392,6 +392,35 @@ static int make_save(struct release *r)
     return err == HM_OK ? add_reason(r) : err;
 }
 
+/* Write the change again in the asker's name. */
+static int release(struct release *r, struct hm_save_result *out)
+{
+    struct hm_call *call = r->call;
+    int err = HM_OK;
+
+    if (r->entry->dot.n == 0 || hm_change_decode(r->entry->bytes, &r->entry->dot,
+                                                 &call->arena, &r->change) != HM_OK) {
+        char id[HM_QUARANTINE_ID_MAX];
+
+        hm_quarantine_id(r->entry, id);
+        return hm_call_fail(call, HM_INVALID,
+                            "%s is not a change that can be written again", id);
+    }
+    err = make_save(r);
+    if (err == HM_OK && r->save.row_count > 0) {
+        err =
+            hm_save_run(call->s, &r->save, hm_call_policy_of, call, &call->arena, out);
+    }
+    if (err == HM_OK) {
+        err = hm_quarantine_set_released(call->s, &r->entry->hash);
+    }
+    if (err == HM_OK) {
+        call->answer->saved =
+            call->answer->saved || (out->changed && call->role != HM_NODE_CENTRE);
+    }
+    return err;
+}
+
 int hm_quarantine_handle_release(struct hm_call *call)
 {
     struct hm_quarantine_entry entry;
@@ -407,32 +436,170 @@ int hm_quarantine_handle_release(struct hm_call *call)
     if (err == HM_OK && entry.released) {
         err = hm_call_fail(call, HM_EXISTS, "%s is released already", call->members[0]);
     }
-    if (err == HM_OK &&
-        (entry.dot.n == 0 ||
-         hm_change_decode(entry.bytes, &entry.dot, &call->arena, &r.change) != HM_OK)) {
-        err = hm_call_fail(call, HM_INVALID,
-                           "%s is not a change that can be written again",
-                           call->members[0]);
-    }
     if (err == HM_OK) {
-        err = make_save(&r);
-    }
-    if (err == HM_OK && (r.save.row_count > 0 || !r.save.creates)) {
-        err = hm_save_run(call->s, &r.save, hm_call_policy_of, call, &call->arena,
-                          &result);
-    }
-    if (err == HM_OK) {
-        err = hm_quarantine_set_released(call->s, &entry.hash);
+        err = release(&r, &result);
     }
     if (err != HM_OK) {
         return err;
     }
-    hm_household_id_to_text(result.changed ? &result.household : &r.change.household,
-                            household);
+    hm_household_id_to_text(&r.change.household, household);
     hm_dot_to_text(&result.dot, dot);
-    call->answer->saved = result.changed && call->role != HM_NODE_CENTRE;
     call->reply =
         json_pack("{s:s, s:s, s:o}", "id", call->members[0], "household", household,
                   "change", result.changed ? json_string(dot) : json_null());
+    return call->reply == NULL ? HM_NOMEM : HM_OK;
+}
+
+/* -- All of a device -- */
+
+enum { RELEASES_MAX = 500 }; /* in one transaction */
+
+struct held {
+    struct hm_dot dot;
+    int64_t born_ms; /* its log */
+};
+
+struct gathering {
+    struct hm_call *call;
+    uint64_t device;
+    bool revoked_only;
+    struct held *held;
+    size_t count;
+    size_t room;
+};
+
+static int gather(void *arg, const struct hm_quarantine_entry *entry)
+{
+    struct gathering *g = arg;
+
+    if (entry->released || entry->dot.n == 0 || entry->device != g->device ||
+        (g->revoked_only && entry->reason != HM_REVOKED) || !may_see(g->call, entry)) {
+        return HM_OK;
+    }
+    if (g->count == g->room) {
+        g->room = 2 * g->room + 64;
+        g->held = hm_arena_grow(&g->call->arena, g->held, g->count, g->room,
+                                sizeof g->held[0]);
+        if (g->held == NULL) {
+            return HM_NOMEM;
+        }
+    }
+    g->held[g->count++] = (struct held){.dot = entry->dot};
+    return HM_OK;
+}
+
+/* The newest first: what a later change replaced does not come back beside it. */
+static int compare_held(const void *a, const void *b)
+{
+    const struct held *x = a;
+    const struct held *y = b;
+
+    if (x->born_ms != y->born_ms) {
+        return x->born_ms < y->born_ms ? 1 : -1;
+    }
+    return -hm_dot_compare(&x->dot, &y->dot);
+}
+
+static int sort_held(struct gathering *g)
+{
+    int err = HM_OK;
+
+    for (size_t i = 0; i < g->count && err == HM_OK; i++) {
+        struct hm_log log = {0};
+
+        err = hm_log_get(g->call->s, g->held[i].dot.incarnation, &log);
+        g->held[i].born_ms = log.author.base_wall_ms;
+        err = err == HM_NOTFOUND ? HM_OK : err;
+    }
+    if (g->count > 0) {
+        qsort(g->held, g->count, sizeof g->held[0], compare_held);
+    }
+    return err;
+}
+
+/* One of many: what can't be written again stays where it is. */
+static int try_release(struct gathering *g, const struct hm_dot *dot, bool *out_done)
+{
+    struct hm_own_log *own = hm_store_own_log(g->call->s);
+    struct hm_own_log before = *own;
+    struct hm_quarantine_entry entry;
+    struct release r = {.call = g->call, .entry = &entry};
+    struct hm_save_result result = {.changed = false};
+    struct hm_db *db = hm_store_db(g->call->s);
+    char id[HM_ID_TEXT_MAX];
+    int err = hm_db_savepoint(db);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_dot_to_text(dot, id);
+    err = hm_quarantine_get(g->call->s, id, &g->call->arena, &entry);
+    if (err == HM_OK) {
+        err = release(&r, &result);
+    }
+    *out_done = err == HM_OK;
+    if (err == HM_OK) {
+        return hm_db_release(db);
+    }
+    if (hm_err_class(err) != HM_CLASS_REJECT) {
+        return err;
+    }
+    *own = before;
+    return hm_db_rollback_to(db);
+}
+
+static int read_filters(struct gathering *g)
+{
+    const char *device = NULL;
+    const json_t *revoked = json_object_get(g->call->body, "revoked");
+    int err = hm_api_json_text(g->call, g->call->body, "device", true, &device);
+
+    if (err == HM_OK && revoked != NULL && !json_is_boolean(revoked)) {
+        err = hm_call_fail(g->call, HM_INVALID, "revoked is not true or false");
+    }
+    if (err == HM_OK && !hm_devices_read_id(device, &g->device)) {
+        err = hm_call_fail(g->call, HM_INVALID, "device: %s is not a device's id",
+                           device);
+    }
+    g->revoked_only = json_is_true(revoked);
+    return err;
+}
+
+int hm_quarantine_handle_release_all(struct hm_call *call)
+{
+    struct gathering g = {.call = call};
+    size_t released = 0;
+    size_t failed = 0;
+    int err = hm_call_may_save(call);
+
+    if (err == HM_OK) {
+        err = hm_call_tree(call);
+    }
+    if (err == HM_OK) {
+        err = hm_call_forms(call);
+    }
+    if (err == HM_OK) {
+        err = read_filters(&g);
+    }
+    if (err == HM_OK) {
+        err = hm_quarantine_each(call->s, gather, &g);
+    }
+    if (err == HM_OK) {
+        err = sort_held(&g);
+    }
+    for (size_t i = 0; i < g.count && i < RELEASES_MAX && err == HM_OK; i++) {
+        bool done = false;
+
+        err = try_release(&g, &g.held[i].dot, &done);
+        released += done;
+        failed += !done;
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    call->line[0] = 0; /* of those that failed */
+    call->reply = json_pack("{s:I, s:I, s:I}", "released", (json_int_t)released,
+                            "failed", (json_int_t)failed, "left",
+                            (json_int_t)(g.count - released - failed));
     return call->reply == NULL ? HM_NOMEM : HM_OK;
 }

@@ -150,7 +150,7 @@ static json_t *status_json(const struct hm_loop_exchange *loop)
     hm_upstream_facts(loop->x.node->upstream, &upstream);
     json = json_pack(
         "{s:s, s:s, s:o, s:o, s:{s:I, s:i, s:I, s:o}, s:{s:I, s:I}, s:b, s:I, s:I, "
-        "s:I, s:o, s:o, s:s, s:b, s:s?}",
+        "s:I, s:o, s:o, s:s, s:b, s:s?, s:o}",
         "node", loop->x.node->config.name, "role", hm_node_facts_role_name(facts->role),
         "scopes", scopes, "upstream", upstream_json(&upstream), "unsent", "changes",
         (json_int_t)facts->unsent_changes, "attachments", 0, "bytes",
@@ -162,7 +162,8 @@ static json_t *status_json(const struct hm_loop_exchange *loop)
         "alarms", alarms_json(loop), "clock_offset_ms",
         facts->has_clock_offset ? json_integer(facts->clock_offset_ms) : json_null(),
         "version", hm_store_open_version(), "read_only", damaged[0] != 0, "damaged",
-        damaged[0] == 0 ? NULL : damaged);
+        damaged[0] == 0 ? NULL : damaged, "revoked",
+        hm_node_facts_time(facts->revoked_utc_ms));
     return json;
 }
 

@@ -319,6 +319,9 @@ static int include(struct sim_node *centre, struct sim_change *change)
         return HM_OK;
     }
     change->included = err == HM_OK && verdict == HM_OK;
+    if (err == HM_OK) {
+        err = sim_check_verdict(centre, change, verdict);
+    }
     if (change->forbidden && change->included) {
         sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was not refused",
                  dot_text(&change->dot), author->name);
@@ -727,6 +730,7 @@ void sim_check_end(struct sim *sim)
         check_conflicts(n);
         if (takes_part(n)) {
             check_receipts(sim, n);
+            look(n, sim_check_leftover);
         }
     }
 }

@@ -20,6 +20,7 @@ struct sim_change {
     struct hm_dot dot;
     unsigned node;
     size_t household;
+    uint64_t at_ms; /* virtual */
     bool answered;  /* else it may be there or not: the power was cut in its commit */
     bool forbidden; /* to be refused by its parent */
     bool gone;      /* never came to the disk */

@@ -197,6 +197,27 @@ static bool suffer(struct sim_node *n, struct sim_message *m, uint64_t param)
     return true;
 }
 
+/* A step's random bits that mean this fault. */
+static uint64_t param_of(struct sim_node *n, enum net_fault wanted)
+{
+    for (;;) {
+        uint64_t param = hm_rng_next(&n->rng);
+        struct hm_rng rng = {param};
+
+        if (hm_rng_below(&rng, NET_FAULTS) == (uint64_t)wanted) {
+            return param;
+        }
+    }
+}
+
+void sim_net_die_late(struct sim_node *n)
+{
+    if (n->net_fault_count < SIM_NET_FAULTS_MAX) {
+        n->net_faults[n->net_fault_count++] =
+            param_of(n, hm_rng_below(&n->rng, 2) == 0 ? NET_REPLY_LOST : NET_REPLY_CUT);
+    }
+}
+
 static void send_request(struct sim_node *n, struct hm_buf *request)
 {
     struct sim_message m = {.at_ms = n->sim->now_ms + travel_ms(n, request->len),
@@ -437,12 +458,6 @@ static void answer_nothing(struct sim *sim, const struct sim_message *m)
     }
 }
 
-/* A device whose token is void is turned away before its bytes are looked at. */
-static bool lets_in(struct sim_node *parent, const struct sim_message *m)
-{
-    return !parent->sim->nodes[m->from].revoked;
-}
-
 static void tell_served(struct sim_node *parent, const struct sim_message *m,
                         const struct hm_serve_reply *reply)
 {
@@ -502,9 +517,7 @@ static void take_requests(struct sim *sim, struct sim_message *first)
         }
     }
     for (size_t i = 0; i < count; i++) {
-        bool there = sim_node_runs(parent) && lets_in(parent, &batch[i]);
-
-        if (!there) {
+        if (!sim_node_runs(parent)) {
             answer_nothing(sim, &batch[i]);
             hm_buf_deinit(&batch[i].bytes);
             batch[i--] = batch[--count];

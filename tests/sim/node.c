@@ -181,6 +181,7 @@ void sim_node_restore(struct sim_node *n, bool mints)
     n->at_centre.count = 0;
     n->receipts.count = 0;
     memset(n->cursors, 0, sizeof n->cursors);
+    n->clock_lied = true; /* what it knows of its clock may be old */
     n->start_at_ms = n->sim->now_ms + AGAIN_MS;
     if (n->index == 0) {
         n->sim->centre_set_back = true;
@@ -204,6 +205,8 @@ void sim_node_clone(struct sim *sim, struct sim_node *victim)
                               .starts = victim->starts + 64,
                               .linked = victim->linked,
                               .revoked = victim->revoked,
+                              .revoked_at_ms = victim->revoked_at_ms,
+                              .clock_lied = true, /* its image may be of any time */
                               .excused = victim->excused,
                               .places = {victim->places[0], victim->places[1]}};
     (void)snprintf(twin->name, sizeof twin->name, "twin%u", victim->index);

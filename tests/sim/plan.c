@@ -147,6 +147,9 @@ static void choose_faults(struct making *m)
         m->wants[SIM_CLONE] = false;
         m->wants[SIM_REVOKE] = false;
         m->wants[SIM_REASSIGN] = false;
+        m->wants[SIM_NARROW] = false;
+        m->wants[SIM_THERE] = false;
+        m->wants[SIM_HIGHER] = false;
     }
     m->wants[SIM_RESTORE] = m->wants[SIM_RESTORE] || sets_centre_back;
     if (m->wants[SIM_RESTORE]) {
@@ -224,6 +227,9 @@ static void add_faults(struct making *m, unsigned node)
         {SIM_REVOKE, 0.003, true, SIM_STEP_KINDS},
         {SIM_UPGRADE, 0.01, true, SIM_STEP_KINDS},
         {SIM_OVERREACH, 0.1, true, SIM_STEP_KINDS},
+        {SIM_NARROW, 0.02, true, SIM_BACK},
+        {SIM_THERE, 0.02, true, SIM_BACK},
+        {SIM_HIGHER, 0.01, true, SIM_BACK},
     };
 
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {

@@ -40,7 +40,11 @@ enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
     X(REVOKE,      "revoke",      true)                                               \
     X(FORM,        "form",        false) /* a new version of the form */              \
     X(HOSTILE,     "hostile",     true)  /* an enrolled device that lies */           \
-    X(UPGRADE,     "upgrade",     true)  /* speaks only a newer protocol, for a while */
+    X(UPGRADE,     "upgrade",     true)  /* speaks only a newer protocol, for a while */ \
+    X(NARROW,      "narrow",      true)  /* loses a hamlet, and its link at the worst time */ \
+    X(THERE,       "there",       true)  /* lent to other hamlets .. */              \
+    X(BACK,        "back",        true)  /* .. and back to those that it began with */ \
+    X(HIGHER,      "higher",      true)  /* assigned the whole commune */
 /* clang-format on */
 
 enum sim_step_kind {

@@ -34,9 +34,33 @@ static uint64_t draw(struct saving *v, uint64_t below)
     return hm_rng_below(&v->rng, below);
 }
 
-static unsigned some_hamlet(struct saving *v)
+/* One that the node believes to hold, which may be wrong for long. */
+static int some_hamlet(struct saving *v, unsigned *out_hamlet)
 {
-    return v->n->index == 0 ? (unsigned)draw(v, SIM_HAMLETS) : v->n->places[draw(v, 2)];
+    struct sim_node *n = v->n;
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+    uint32_t scope;
+    int err;
+
+    *out_hamlet = (unsigned)draw(v, SIM_HAMLETS);
+    if (n->index == 0) {
+        return HM_OK;
+    }
+    err = hm_store_begin_read(n->store);
+    if (err == HM_OK) {
+        err = hm_store_end(n->store,
+                           hm_upload_scopes(n->store, &v->arena, &scopes, &count));
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    SIM_MUST(count > 0);
+    scope = scopes[draw(v, count)];
+    for (unsigned i = 0; i < SIM_HAMLETS; i++) {
+        *out_hamlet = n->sim->hamlets[i] == scope ? i : *out_hamlet;
+    }
+    return HM_OK;
 }
 
 static size_t some_family(struct saving *v)
@@ -354,6 +378,7 @@ static void note(struct saving *v, const struct hm_save_result *result, bool ans
     struct sim *sim = v->n->sim;
     struct sim_change change = {.dot = result->dot,
                                 .node = v->n->index,
+                                .at_ms = sim->now_ms,
                                 .answered = answered,
                                 .forbidden = v->save.rank == HM_RANK_MAX,
                                 .excused = v->n->revoked};
@@ -440,7 +465,7 @@ void sim_save(struct sim_node *n, uint64_t param, bool forbidden)
     int err = HM_OK;
 
     hm_arena_init(&v.arena, ARENA_BYTES);
-    v.hamlet = some_hamlet(&v);
+    err = some_hamlet(&v, &v.hamlet);
     v.save.rows = v.rows;
     v.save.rank = forbidden ? HM_RANK_MAX : 4;
     if (draw(&v, 5) != 0) {

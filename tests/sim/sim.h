@@ -43,6 +43,7 @@
     X(BOUNDS,     "9-bounds")           /* bytes, exchanges, memory */                   \
     X(BIRTH,      "10-birth")           /* clones and restored disks can be seen */      \
     X(QUARANTINE, "11-quarantine")      /* only what deserves it; it blocks nobody */    \
+    X(LEFTOVER,   "14-leftover")        /* nothing stays of a hamlet that was lost */  \
     X(ERROR,      "12-error")           /* an error that the world did not cause */      \
     X(CRASH,      "13-crash")           /* the program ended by itself, or hangs */
 /* clang-format on */
@@ -81,7 +82,9 @@ struct sim_node {
     struct hm_forms *forms;
     bool destroyed;
     bool revoked;
-    bool excused; /* its changes may be refused: revoked, reassigned, or its twin was */
+    uint64_t revoked_at_ms;
+    bool clock_lied; /* at any time: when it wrote what can't be told */
+    bool excused;    /* its changes may be refused: it was revoked, or its twin was */
     uint8_t public_key[HM_PUBLIC_KEY_BYTES];
     uint8_t secret_key[HM_SECRET_KEY_BYTES];
     uint64_t device;
@@ -113,9 +116,10 @@ struct sim_node {
         uint64_t timeline;
         uint64_t position;
     } cursors[SIM_HAMLETS + 1];
-    unsigned twin_of;    /* a clone: the node whose image it runs; else itself */
-    unsigned places[2];  /* indexes of the hamlets that its people work in */
-    bool mints_timeline; /* set back: its next start begins a new history */
+    unsigned twin_of;         /* a clone: the node whose image it runs; else itself */
+    unsigned places[2];       /* indexes of the hamlets that it is assigned */
+    unsigned first_places[2]; /* those that it began with */
+    bool mints_timeline;      /* set back: its next start begins a new history */
 };
 
 /* Bytes on their way to a parent or back. */
@@ -143,6 +147,7 @@ struct sim {
     struct sim_node nodes[SIM_NODES_MAX];
     unsigned node_count;
     uint32_t hamlets[SIM_HAMLETS];
+    uint32_t commune; /* of them all */
     uint32_t form;
     uint32_t name, phone, note, tags, extra, members, member_name, birth_year;
     bool form_2; /* published: the field `extra` is there */
@@ -230,6 +235,8 @@ void sim_save(struct sim_node *n, uint64_t param, bool forbidden);
 
 /* net.c */
 void sim_upsync(struct sim_node *n, enum hm_upsync_event_type type);
+/* The reply of one of its next exchanges is lost, or cut. */
+void sim_net_die_late(struct sim_node *n);
 void sim_net_deliver(struct sim *sim, size_t index);
 uint64_t sim_net_next_ms(const struct sim *sim, size_t *out_index);
 
@@ -241,7 +248,12 @@ void sim_hostile(struct sim *sim, uint64_t param);
 
 /* check.c: at the end, when all is quiet. */
 void sim_check_end(struct sim *sim);
-/* After each adopted reply of a node. */
+/* check_lost.c: at the end, inside a snapshot; a change that the centre holds, and what
+ * is left of hamlets that a laptop does not hold any more. */
+int sim_check_verdict(struct sim_node *centre, const struct sim_change *change,
+                      int verdict);
+int sim_check_leftover(struct sim_node *n);
+/* check.c: after each adopted reply of a node. */
 void sim_check_adopted(struct sim_node *n);
 /* What a node that has just started must hold. */
 void sim_check_promises(struct sim_node *n);

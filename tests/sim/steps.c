@@ -59,6 +59,7 @@ static void set_clock(struct sim_node *n, uint64_t param)
         -3 * (int64_t)HOUR_MS, 90000,         0,           0};
 
     n->clock_offset_ms = offsets[hm_rng_below(&rng, 8)];
+    n->clock_lied = true;
     sim_tell(n->sim, n, "its clock is off by %lld s",
              (long long)n->clock_offset_ms / 1000);
 }
@@ -120,13 +121,18 @@ static int revoke_work(struct sim_node *n, void *arg)
     return hm_devices_revoke(n->sim->nodes[0].store, n->device);
 }
 
+/* Units to be assigned. */
+struct units {
+    uint32_t ids[2];
+    size_t count;
+};
+
 static int reassign_work(struct sim_node *n, void *arg)
 {
-    const unsigned *places = arg;
-    uint32_t scopes[2] = {n->sim->hamlets[places[0]], n->sim->hamlets[places[1]]};
+    const struct units *units = arg;
 
-    return hm_devices_reassign(n->sim->nodes[0].store, n->device, scopes,
-                               places[0] == places[1] ? 1 : 2);
+    return hm_devices_reassign(n->sim->nodes[0].store, n->device, units->ids,
+                               units->count);
 }
 
 static void revoke(struct sim_node *n, uint64_t param)
@@ -144,8 +150,29 @@ static void revoke(struct sim_node *n, uint64_t param)
 
         if (other->device == n->device) {
             other->revoked = true;
+            other->revoked_at_ms = n->sim->now_ms;
             other->excused = true;
             excuse_all(other);
+        }
+    }
+}
+
+static void assign(struct sim_node *n, const unsigned places[2])
+{
+    struct units units = {
+        .ids = {n->sim->hamlets[places[0]], n->sim->hamlets[places[1]]},
+        .count = places[0] == places[1] ? 1 : 2};
+
+    if (n->revoked || !sim_node_runs(&n->sim->nodes[0])) {
+        return;
+    }
+    (void)administer(n, reassign_work, &units); /* as in revoke() */
+    sim_tell(n->sim, n, "is assigned hamlets %u and %u", places[0], places[1]);
+    for (unsigned i = 1; i < n->sim->node_count; i++) {
+        struct sim_node *other = &n->sim->nodes[i];
+
+        if (other->device == n->device) {
+            memcpy(other->places, places, sizeof other->places);
         }
     }
 }
@@ -157,19 +184,53 @@ static void reassign(struct sim_node *n, uint64_t param)
 
     places[0] = n->places[hm_rng_below(&rng, 2)];
     places[1] = (unsigned)hm_rng_below(&rng, SIM_HAMLETS);
-    if (n->revoked || !sim_node_runs(&n->sim->nodes[0])) {
-        return;
-    }
-    (void)administer(n, reassign_work, places); /* as in revoke() */
-    sim_tell(n->sim, n, "is assigned hamlets %u and %u", places[0], places[1]);
-    n->sim->was_hostile = true; /* what it wrote in another belongs into quarantine */
-    for (unsigned i = 1; i < n->sim->node_count; i++) {
-        struct sim_node *other = &n->sim->nodes[i];
+    assign(n, places);
+}
 
-        if (other->device == n->device) {
-            other->excused = true;
-            memcpy(other->places, places, sizeof places);
-        }
+/* It loses one of its hamlets just after a save there, and the next exchanges end badly
+ * behind the centre's commit. */
+static void narrow(struct sim_node *n, uint64_t param)
+{
+    struct hm_rng rng = {param};
+    unsigned keep = n->places[hm_rng_below(&rng, 2)];
+    unsigned places[2] = {keep, keep};
+
+    if (sim_node_runs(n)) {
+        sim_save(n, hm_rng_next(&rng), false);
+    }
+    assign(n, places);
+    for (uint64_t i = 1 + hm_rng_below(&rng, 3); i-- > 0;) {
+        sim_net_die_late(n);
+    }
+    if (sim_node_runs(n)) {
+        sim_save(n, hm_rng_next(&rng), false);
+    }
+}
+
+static void lend(struct sim_node *n, uint64_t param)
+{
+    struct hm_rng rng = {param};
+    unsigned places[2];
+
+    places[0] = (unsigned)hm_rng_below(&rng, SIM_HAMLETS);
+    places[1] = (unsigned)hm_rng_below(&rng, SIM_HAMLETS);
+    assign(n, places);
+}
+
+static void bring_back(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    assign(n, n->first_places);
+}
+
+static void assign_commune(struct sim_node *n, uint64_t param)
+{
+    struct units units = {.ids = {n->sim->commune}, .count = 1};
+
+    (void)param;
+    if (!n->revoked && sim_node_runs(&n->sim->nodes[0])) {
+        (void)administer(n, reassign_work, &units);
+        sim_tell(n->sim, n, "is assigned the whole commune");
     }
 }
 
@@ -382,11 +443,17 @@ void sim_step(struct sim *sim, const struct sim_step *step)
         [SIM_FORM] = publish,
         [SIM_HOSTILE] = lie,
         [SIM_UPGRADE] = change_version,
+        [SIM_NARROW] = narrow,
+        [SIM_THERE] = lend,
+        [SIM_BACK] = bring_back,
+        [SIM_HIGHER] = assign_commune,
     };
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {
         [SIM_RESTORE] = true, [SIM_CLONE] = true,   [SIM_REASSIGN] = true,
         [SIM_REVOKE] = true,  [SIM_HOSTILE] = true, [SIM_OVERREACH] = true,
+        [SIM_NARROW] = true,  [SIM_THERE] = true,   [SIM_BACK] = true,
+        [SIM_HIGHER] = true,
     };
 
     if (kept_apart[step->kind]) {

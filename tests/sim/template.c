@@ -186,6 +186,7 @@ static void make_node(struct sim *sim, unsigned index)
     n->linked = true;
     n->places[0] = index % 2;
     n->places[1] = 2 + index / 2 % (SIM_HAMLETS - 2);
+    memcpy(n->first_places, n->places, sizeof n->first_places);
 }
 
 /* Two hamlets for each laptop, so that each hamlet has several laptops. */
@@ -229,6 +230,7 @@ static void make_centre(struct sim *sim)
     put_device(sim, &sim->nodes[0]);
     commune =
         make_unit(s, HM_UNIT_COMMUNE, "19885", make_unit(s, HM_UNIT_PROVINCE, "46", 0));
+    sim->commune = commune;
     for (unsigned i = 0; i < SIM_HAMLETS; i++) {
         char code[16];
 
@@ -324,6 +326,7 @@ void sim_template_open(struct sim *sim)
         make(made, nodes);
     }
     memcpy(sim->hamlets, made->facts.hamlets, sizeof sim->hamlets);
+    sim->commune = made->facts.commune;
     sim->form = made->facts.form;
     sim->name = made->facts.name;
     sim->phone = made->facts.phone;

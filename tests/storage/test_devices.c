@@ -150,9 +150,11 @@ HM_TEST(codes_expire)
     end(&f);
 }
 
-/* A stolen laptop must not come back in by an old token or an old code. */
+/* A stolen laptop must not come back in by an old code, its own or an unused one; only
+ * by one that was made for it since. */
 HM_TEST(revoked_stays_out)
 {
+    uint8_t unused[HM_INVITATION_BYTES];
     uint8_t secret[HM_INVITATION_BYTES];
     uint8_t token[HM_DEVICE_TOKEN_BYTES];
     struct hm_redemption redemption;
@@ -163,20 +165,26 @@ HM_TEST(revoked_stays_out)
     invite(&f, 2, secret);
     redemption = redemption_of(secret, 1);
     CHECK_OK(hm_devices_redeem(f.s, &redemption, &f.arena, &device, token));
+    invite(&f, 3, unused);
     f.node.now_ms += 5000;
     CHECK_OK(hm_devices_revoke(f.s, device.id));
     f.node.now_ms += 5000;
     CHECK_OK(hm_devices_revoke(f.s, device.id));
-    assert_int_equal(hm_devices_by_token(f.s, token_of(token), &f.arena, &device),
+    CHECK_OK(hm_devices_by_token(f.s, token_of(token), &f.arena, &device));
+    assert_false(device.active);
+    assert_int_equal(device.revoked_utc_ms, HM_TEST_START_MS + 5000);
+    assert_int_equal(hm_devices_redeem(f.s, &redemption, &f.arena, &device, token),
                      HM_DENIED);
+    redemption = redemption_of(unused, 1);
     assert_int_equal(hm_devices_redeem(f.s, &redemption, &f.arena, &device, token),
                      HM_DENIED);
     invite(&f, 3, secret);
     redemption = redemption_of(secret, 1);
-    assert_int_equal(hm_devices_redeem(f.s, &redemption, &f.arena, &device, token),
-                     HM_DENIED);
-    CHECK_OK(hm_devices_get(f.s, device.id, &f.arena, &device));
-    assert_int_equal(device.revoked_utc_ms, HM_TEST_START_MS + 5000);
+    CHECK_OK(hm_devices_redeem(f.s, &redemption, &f.arena, &device, token));
+    assert_true(device.active);
+    assert_int_equal(device.revoked_utc_ms, 0);
+    CHECK_OK(hm_devices_by_token(f.s, token_of(token), &f.arena, &device));
+    assert_true(device.active);
     end(&f);
 }
 
