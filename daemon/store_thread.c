@@ -14,6 +14,7 @@
 
 #include "daemon/store_open.h"
 #include "storage/log.h"
+#include "storage/restored.h"
 
 struct lane {
     struct hm_store_job *head;
@@ -133,11 +134,22 @@ static int check_store(const struct hm_store_thread_options *options,
     return err;
 }
 
+/* A store out of a backup begins its new history. */
+static int begin_restored(struct hm_store *store)
+{
+    int err = hm_store_begin(store);
+
+    return err == HM_OK ? hm_store_end(store, hm_restored_begin(store)) : err;
+}
+
 static int open_side(const struct hm_store_thread_options *options, bool writes,
                      struct hm_store_side *side, struct hm_buf *errmsg)
 {
     int err = hm_store_open_node(options->path, options->keys, !writes, &side->store);
 
+    if (err == HM_OK && writes) {
+        err = begin_restored(side->store);
+    }
     if (err == HM_OK) {
         err = hm_forms_open(side->store, &side->forms);
     }

@@ -1,5 +1,7 @@
 #include "storage/items.h"
 
+#include <stdio.h>
+
 #include <sodium.h>
 
 #include "protocol/guard.h"
@@ -10,7 +12,9 @@
 enum {
     ITEM_BYTES_MAX = HM_ITEM_BODY_BYTES_MAX + 256,
     PAGE_ROWS = 64,
-    PAGE_BYTES_MAX = 2 * PAGE_ROWS * (ITEM_BYTES_MAX + 256)
+    PAGE_BYTES_MAX = 2 * PAGE_ROWS * (ITEM_BYTES_MAX + 256),
+    IDS_LOST_MAX = 1000, /* of a kind, between a backup and its restore */
+    VERSIONS_A_HISTORY_BITS = 32
 };
 
 #define ITEM_COLUMNS "kind, id, version, body, signature, hash, position"
@@ -209,6 +213,19 @@ static int sign(struct hm_store *s, const struct hm_admin_item *item,
     return err;
 }
 
+/* A version that was given out before this store was set back must not come again with
+ * another body: those of its new history are higher than all before. */
+static int skip_lost_versions(struct hm_store *s, uint64_t *version)
+{
+    int64_t restores = 0;
+    int err = hm_store_get_number(s, HM_META_RESTORES, &restores);
+
+    if (err == HM_OK && *version < (uint64_t)restores << VERSIONS_A_HISTORY_BITS) {
+        *version = (uint64_t)restores << VERSIONS_A_HISTORY_BITS;
+    }
+    return err == HM_NOTFOUND ? HM_OK : err;
+}
+
 int hm_items_put(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
                  struct hm_bytes body)
 {
@@ -234,7 +251,10 @@ int hm_items_put(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
     } else if (err != HM_NOTFOUND) {
         goto done;
     }
-    err = sign(s, &item, signature);
+    err = skip_lost_versions(s, &item.version);
+    if (err == HM_OK) {
+        err = sign(s, &item, signature);
+    }
     item.signature = hm_bytes_of(signature, sizeof signature);
     if (err == HM_OK) {
         err = keep(s, &item, there ? &before.hash : NULL);
@@ -321,15 +341,56 @@ static int kind_number(struct hm_store *s, const char *sql, enum hm_item_kind ki
     return err;
 }
 
-int hm_items_next_id(struct hm_store *s, enum hm_item_kind kind, uint64_t *out_id)
+/* The fact that holds the lowest number to give out. */
+static const char *floor_name(enum hm_item_kind kind, char out[32])
+{
+    (void)snprintf(out, 32, "next_id_%u", (unsigned)kind);
+    return out;
+}
+
+static int highest_id(struct hm_store *s, enum hm_item_kind kind, uint64_t *out_id)
 {
     int64_t highest = 0;
     /* Kinds that are counted stay far below 2^63, where the stored order is ours. */
     int err = kind_number(s, "SELECT COALESCE(MAX(id), 0) FROM item WHERE kind = $1",
                           kind, &highest);
 
+    *out_id = highest < 0 ? 0 : (uint64_t)highest;
+    return err;
+}
+
+int hm_items_next_id(struct hm_store *s, enum hm_item_kind kind, uint64_t *out_id)
+{
+    char name[32];
+    int64_t floor = 0;
+    uint64_t highest = 0;
+    int err = highest_id(s, kind, &highest);
+
     if (err == HM_OK) {
-        *out_id = highest < 0 ? 1 : (uint64_t)highest + 1;
+        err = hm_store_get_number(s, floor_name(kind, name), &floor);
+        err = err == HM_NOTFOUND ? HM_OK : err;
+    }
+    if (err == HM_OK) {
+        *out_id = highest + 1 > (uint64_t)floor ? highest + 1 : (uint64_t)floor;
+    }
+    return err;
+}
+
+int hm_items_leave_gap(struct hm_store *s)
+{
+    static const enum hm_item_kind counted[] = {
+        HM_ITEM_UNIT, HM_ITEM_ROLE, HM_ITEM_USER, HM_ITEM_ROUND, HM_ITEM_FORM};
+    int err = HM_OK;
+
+    for (size_t i = 0; i < sizeof counted / sizeof counted[0] && err == HM_OK; i++) {
+        char name[32];
+        uint64_t next = 0;
+
+        err = hm_items_next_id(s, counted[i], &next);
+        if (err == HM_OK) {
+            err = hm_store_set_number(s, floor_name(counted[i], name),
+                                      (int64_t)next + IDS_LOST_MAX);
+        }
     }
     return err;
 }

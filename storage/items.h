@@ -40,6 +40,9 @@ int hm_items_put(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
 /* One more than the highest id of the kind. */
 int hm_items_next_id(struct hm_store *s, enum hm_item_kind kind,
                      uint64_t *out_id) HM_MUST_USE;
+/* Numbers and versions may have been given out that this store has forgotten: leave
+ * room for them. HM_META_RESTORES says how often that was so. */
+int hm_items_leave_gap(struct hm_store *s) HM_MUST_USE;
 /* Views in arena. Errors: HM_NOTFOUND. */
 int hm_items_get(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
                  struct hm_arena *arena, struct hm_admin_item *out) HM_MUST_USE;

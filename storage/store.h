@@ -94,8 +94,13 @@ int hm_store_set_bytes(struct hm_store *s, const char *name,
 #define HM_META_TOKEN           "token"           /* bytes: this device's, for it */
 #define HM_META_AUTHORITY       "authority"       /* bytes: the centre's public key */
 #define HM_META_OFFER_LOGS                                                             \
-    "offer_logs"                       /* number: 1 when the parent may lack own logs */
-#define HM_META_PAUSED        "paused" /* number */
+    "offer_logs"                    /* number: 1 when the parent may lack own logs */
+#define HM_META_PAUSED   "paused"   /* number */
+#define HM_META_RESTORED "restored" /* number: 1 from a backup until the first start   \
+                                     */
+#define HM_META_RESTORES "restores" /* number: histories that were begun here */
+#define HM_META_TIMELINE_SINCE                                                         \
+    "timeline_since_ms" /* number: of one that was begun later than the first */
 #define HM_META_CLOCK_OFFSET  "clock_offset_ms"  /* number: parent's clock less ours */
 #define HM_META_CLOCK_CHECKED "clock_checked_ms" /* number: when, by our clock */
 #define HM_META_LAST_OK       "sync_last_ok_ms"  /* number */

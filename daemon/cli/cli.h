@@ -83,9 +83,14 @@ int hm_cli_exit_of_document(const char *command, const json_t *document);
 /* Print document on one line with --json. For documents made here. */
 void hm_cli_print_document(struct hm_cli *cli, const json_t *document);
 
+/* The first line of a file, without its end. Says what is wrong; an empty line is
+ * wrong. Returns an exit code. */
+int hm_cli_read_passphrase(struct hm_cli *cli, const char *name, char *line, int size);
+
 /* Commands with code of their own; each returns an exit code. */
 int hm_cli_init_run(struct hm_cli *cli);
 int hm_cli_repair_run(struct hm_cli *cli);
+int hm_cli_restore_run(struct hm_cli *cli);
 int hm_cli_user_run_add(struct hm_cli *cli);
 int hm_cli_user_run_passwd(struct hm_cli *cli);
 int hm_cli_sync_run(struct hm_cli *cli);

@@ -154,7 +154,7 @@ static int make_absolute(struct hm_cli *cli, const char *name, struct hm_buf *to
     return HM_CLI_DONE;
 }
 
-static int read_passphrase(struct hm_cli *cli, const char *name, char *line, int size)
+int hm_cli_read_passphrase(struct hm_cli *cli, const char *name, char *line, int size)
 {
     FILE *file = fopen(name, "re");
     bool got;
@@ -184,7 +184,7 @@ int hm_cli_backup_run(struct hm_cli *cli)
     hm_buf_init(&path, 2 * PATH_MAX);
     code = make_absolute(cli, cli->args.arg[0], &path);
     if (code == HM_CLI_DONE && secret_file != NULL) {
-        code = read_passphrase(cli, secret_file, secret, sizeof secret);
+        code = hm_cli_read_passphrase(cli, secret_file, secret, sizeof secret);
     }
     if (code == HM_CLI_DONE) {
         text = hm_buf_str(&path);

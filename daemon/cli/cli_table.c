@@ -89,6 +89,8 @@ static const struct hm_cli_option quarantine_export_options[] = {
     OUTPUT("write here instead of standard output"), END};
 static const struct hm_cli_option backup_options[] = {
     TEXT("passphrase-file", HM_CLI_LOCAL, "FILE", "seal the backup with the first line of this file"), END};
+static const struct hm_cli_option restore_options[] = {
+    TEXT("passphrase-file", HM_CLI_LOCAL, "FILE", "the passphrase of a sealed backup: the first line of this file"), END};
 static const struct hm_cli_option log_options[] = {
     NUMBER("lines", HM_CLI_QUERY, "N", "the newest N lines (default 200)"),
     FLAG("follow", HM_CLI_QUERY, "and every new one, until interrupted"),
@@ -232,6 +234,9 @@ static const struct hm_cli_command table[] = {
     {.name = "backup", .args = "FILE", .summary = "Write the whole node into one file",
      .options = backup_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
      .path = "backup", .run = hm_cli_backup_run},
+    {.name = "restore", .args = "FILE DIR", .summary = "Make a node out of a backup, in a new folder",
+     .options = restore_options, .arg_count_min = 2, .arg_count_max = 2, .method = "",
+     .path = "", .run = hm_cli_restore_run},
     {.name = "verify", .args = "", .summary = "Check store, chains, digests and blobs",
      .method = POST, .path = "verify", .show = hm_cli_show_verified},
     {.name = "log", .args = "", .summary = "Show the node's log",

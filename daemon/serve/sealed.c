@@ -25,6 +25,7 @@ struct hm_sealed {
     uint8_t chunk[CHUNK_BYTES];
     size_t used;
     uint8_t out[CHUNK_BYTES + ABYTES];
+    bool last; /* the final chunk has been read */
     int err;
 };
 
@@ -212,8 +213,40 @@ static int read_head(struct hm_sealed *sealed, struct hm_bytes passphrase)
     return err;
 }
 
-static int read_chunk(struct hm_sealed *sealed, hm_sealed_fn fn, void *arg,
-                      bool *out_last)
+int hm_sealed_open(int fd, struct hm_bytes passphrase, struct hm_sealed **out_sealed)
+{
+    struct hm_sealed *sealed = calloc(1, sizeof *sealed);
+    int err;
+
+    if (sealed == NULL || sodium_init() < 0) {
+        free(sealed);
+        return HM_NOMEM;
+    }
+    sealed->fd = fd;
+    sealed->open = passphrase.len == 0;
+    err = lseek(fd, 0, SEEK_SET) == 0 ? HM_OK : HM_IO;
+    if (err == HM_OK && !sealed->open) {
+        err = read_head(sealed, passphrase);
+    }
+    if (err != HM_OK) {
+        hm_sealed_destroy(sealed);
+        return err;
+    }
+    *out_sealed = sealed;
+    return HM_OK;
+}
+
+static int read_plain(struct hm_sealed *sealed, struct hm_bytes *out_piece)
+{
+    size_t len = 0;
+    int err = read_all(sealed->fd, sealed->chunk, sizeof sealed->chunk, &len);
+
+    *out_piece = hm_bytes_of(sealed->chunk, len);
+    sealed->last = len < sizeof sealed->chunk;
+    return err;
+}
+
+static int read_chunk(struct hm_sealed *sealed, struct hm_bytes *out_piece)
 {
     unsigned long long content = 0;
     unsigned char tag = 0;
@@ -231,24 +264,34 @@ static int read_chunk(struct hm_sealed *sealed, hm_sealed_fn fn, void *arg,
                                                    NULL, 0) != 0) {
         return HM_DENIED;
     }
-    *out_last = tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL;
-    return content == 0 ? HM_OK : fn(arg, hm_bytes_of(sealed->chunk, (size_t)content));
+    sealed->last = tag == crypto_secretstream_xchacha20poly1305_TAG_FINAL;
+    *out_piece = hm_bytes_of(sealed->chunk, (size_t)content);
+    return HM_OK;
+}
+
+int hm_sealed_next(struct hm_sealed *sealed, struct hm_bytes *out_piece)
+{
+    struct hm_bytes piece = {0};
+
+    while (sealed->err == HM_OK && !sealed->last && piece.len == 0) {
+        sealed->err =
+            sealed->open ? read_plain(sealed, &piece) : read_chunk(sealed, &piece);
+    }
+    if (sealed->err == HM_OK) {
+        *out_piece = piece;
+    }
+    return sealed->err;
 }
 
 int hm_sealed_read(int fd, struct hm_bytes passphrase, hm_sealed_fn fn, void *arg)
 {
-    struct hm_sealed *sealed = calloc(1, sizeof *sealed);
-    bool last = false;
-    int err;
+    struct hm_sealed *sealed = NULL;
+    struct hm_bytes piece = {0};
+    int err = hm_sealed_open(fd, passphrase, &sealed);
 
-    if (sealed == NULL || sodium_init() < 0) {
-        free(sealed);
-        return HM_NOMEM;
-    }
-    sealed->fd = fd;
-    err = lseek(fd, 0, SEEK_SET) == 0 ? read_head(sealed, passphrase) : HM_IO;
-    while (err == HM_OK && !last) {
-        err = read_chunk(sealed, fn, arg, &last);
+    while (err == HM_OK && (err = hm_sealed_next(sealed, &piece)) == HM_OK &&
+           piece.len > 0) {
+        err = fn(arg, piece);
     }
     hm_sealed_destroy(sealed);
     return err;

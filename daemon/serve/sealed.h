@@ -31,6 +31,15 @@ void hm_sealed_destroy(struct hm_sealed *sealed);
 
 /* Does fd, at its beginning, hold such a file? Errors: HM_IO. */
 int hm_sealed_is(int fd, bool *out_is) HM_MUST_USE;
+/* Reads fd, which stays the caller's, from its beginning. passphrase empty: content as
+ * it is. To be released with hm_sealed_destroy().
+ * Errors: HM_MALFORMED (not such a file); HM_TRUNCATED; HM_NOMEM; HM_IO. */
+int hm_sealed_open(int fd, struct hm_bytes passphrase,
+                   struct hm_sealed **out_sealed) HM_MUST_USE;
+/* The next piece of content, valid until the next call; empty: that was all of it.
+ * Errors: HM_DENIED (not this passphrase, or the file was changed); HM_TRUNCATED;
+ * HM_IO. They stick. */
+int hm_sealed_next(struct hm_sealed *sealed, struct hm_bytes *out_piece) HM_MUST_USE;
 /* Append the content of such a file, piece by piece, to what fn makes of it. A code
  * other than HM_OK from fn ends it and is returned.
  * Errors: HM_DENIED (not this passphrase, or the file was changed); HM_TRUNCATED;
