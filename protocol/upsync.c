@@ -40,7 +40,21 @@ void hm_upsync_init(struct hm_upsync *u, bool paused)
 
 static bool may_talk(const struct hm_upsync *u)
 {
-    return u->linked && !u->paused;
+    return u->linked && !u->paused && u->cost != HM_UPSYNC_COST_NOTHING;
+}
+
+/* Before this nothing starts by itself. */
+static uint64_t earliest(const struct hm_upsync *u)
+{
+    return u->not_before_ms > u->opens_at_ms ? u->not_before_ms : u->opens_at_ms;
+}
+
+/* The feed is dear on a link that costs. */
+static uint64_t feed_due_at(const struct hm_upsync *u)
+{
+    return u->feed_at_ms + (u->cost == HM_UPSYNC_COST_SMALL
+                                ? HM_UPSYNC_METERED_FEED_MS - HM_UPSYNC_FEED_MS
+                                : 0);
 }
 
 /* 15 minutes, 20 % more or less. */
@@ -65,6 +79,10 @@ static void talk(struct hm_upsync *u, struct hm_upsync_wishes *w)
     u->saved = false;
     w->start_exchange = true;
     w->chunk_bytes = u->chunk_bytes;
+    if (u->cost != HM_UPSYNC_COST_ALL && !u->told &&
+        w->chunk_bytes > HM_UPSYNC_METERED_CHUNK_BYTES) {
+        w->chunk_bytes = HM_UPSYNC_METERED_CHUNK_BYTES;
+    }
 }
 
 /* Nothing is in flight: stand where saves, link and pause say. */
@@ -112,28 +130,48 @@ static uint64_t server_wish(const struct hm_upsync_event *event)
 
 static void on_failed(struct hm_upsync *u, const struct hm_upsync_event *event)
 {
-    uint64_t wish_ms = server_wish(event);
+    uint64_t wish_ms = event->foreign ? 0 : server_wish(event);
+    uint64_t delay_ms = hm_backoff_next(&u->backoff, event->random,
+                                        event->foreign ? 0 : event->retry_after_ms);
 
     u->told = false;
-    u->retry_at_ms = event->now_ms +
-                     hm_backoff_next(&u->backoff, event->random, event->retry_after_ms);
+    if (event->foreign && delay_ms > HM_UPSYNC_FOREIGN_MS) {
+        delay_ms = 1 + event->random % HM_UPSYNC_FOREIGN_MS; /* it goes by a sign-in */
+    }
+    u->retry_at_ms = event->now_ms + delay_ms;
     if (wish_ms != 0) {
         u->not_before_ms = wish_ms;
+    } else if (event->err == HM_DENIED && !event->foreign) {
+        u->not_before_ms =
+            event->now_ms + HM_UPSYNC_DENIED_MS + event->random % HM_UPSYNC_DENIED_MS;
     }
     move(u, HM_UPSYNC_BACKOFF);
+}
+
+/* Whether another exchange follows this one at once. */
+static bool goes_on(const struct hm_upsync *u, const struct hm_upsync_event *event)
+{
+    if (u->told || u->again) {
+        return event->more || u->again;
+    }
+    return may_talk(u) && u->opens_at_ms == 0 &&
+           (u->cost == HM_UPSYNC_COST_ALL ? event->more : event->sends);
 }
 
 static void on_exchanged(struct hm_upsync *u, const struct hm_upsync_event *event,
                          struct hm_upsync_wishes *w)
 {
-    bool go_on = event->more || u->again;
+    bool go_on = goes_on(u, event);
+    bool more = event->more || u->again;
 
     if (u->state != HM_UPSYNC_TALKING) {
         return; /* late: it was cancelled or the machine has stopped */
     }
     learn_chunk(u, event);
     u->last_err = event->err;
+    u->foreign = event->foreign && event->err != HM_OK;
     u->again = false;
+    u->look_at_ms = event->now_ms + HM_UPSYNC_BLIND_MS;
     if (event->err != HM_OK) {
         on_failed(u, event);
         return;
@@ -141,12 +179,12 @@ static void on_exchanged(struct hm_upsync *u, const struct hm_upsync_event *even
     hm_backoff_reset(&u->backoff);
     u->feed_at_ms = next_feed_at(event);
     u->not_before_ms = server_wish(event);
-    if (go_on && u->not_before_ms == 0 && (u->told || may_talk(u))) {
+    if (go_on && u->not_before_ms == 0) {
         talk(u, w);
         return;
     }
-    if (go_on) {
-        u->feed_at_ms = event->now_ms; /* as soon as the server allows */
+    if (more) {
+        u->feed_at_ms = event->now_ms; /* as soon as it is allowed */
     }
     u->told = false;
     rest(u);
@@ -164,8 +202,11 @@ static void on_saved(struct hm_upsync *u, const struct hm_upsync_event *event)
     }
 }
 
-static void on_link_down(struct hm_upsync *u)
+static void on_link_down(struct hm_upsync *u, const struct hm_upsync_event *event)
 {
+    if (u->linked) {
+        u->look_at_ms = event->now_ms + HM_UPSYNC_BLIND_MS;
+    }
     u->linked = false;
     if (u->state == HM_UPSYNC_WAITING) {
         rest(u);
@@ -178,15 +219,15 @@ static uint64_t timer_at(const struct hm_upsync *u)
 {
     uint64_t at_ms = 0;
 
-    if (!may_talk(u)) {
+    if (u->paused) {
         return 0;
     }
     switch (u->state) {
     case HM_UPSYNC_IDLE:
-        at_ms = u->feed_at_ms;
+        at_ms = feed_due_at(u);
         break;
     case HM_UPSYNC_WAITING:
-        at_ms = saves_due_at(u) < u->feed_at_ms ? saves_due_at(u) : u->feed_at_ms;
+        at_ms = saves_due_at(u) < feed_due_at(u) ? saves_due_at(u) : feed_due_at(u);
         break;
     case HM_UPSYNC_BACKOFF:
         at_ms = u->retry_at_ms;
@@ -195,7 +236,13 @@ static uint64_t timer_at(const struct hm_upsync *u)
     case HM_UPSYNC_STOPPED:
         return 0;
     }
-    return at_ms < u->not_before_ms ? u->not_before_ms : at_ms;
+    if (u->cost == HM_UPSYNC_COST_NOTHING) {
+        return u->look_at_ms; /* starts nothing: no wish stands in its way */
+    }
+    if (!u->linked) {
+        at_ms = u->look_at_ms;
+    }
+    return at_ms < earliest(u) ? earliest(u) : at_ms;
 }
 
 static void on_timer(struct hm_upsync *u, const struct hm_upsync_event *event,
@@ -203,25 +250,62 @@ static void on_timer(struct hm_upsync *u, const struct hm_upsync_event *event,
 {
     uint64_t at_ms = timer_at(u);
 
-    if (at_ms != 0 && event->now_ms >= at_ms) {
-        talk(u, w);
+    if (at_ms == 0 || event->now_ms < at_ms) {
+        return;
     }
+    if (u->cost == HM_UPSYNC_COST_NOTHING) {
+        u->look_at_ms = event->now_ms + HM_UPSYNC_BLIND_MS;
+        return;
+    }
+    u->opens_at_ms = 0; /* it was before now */
+    talk(u, w);
 }
 
-/* The link is up or the pause is over: at once, or when the server allows it. */
+/* The link is up or the pause is over: at once, or when server and windows allow it. */
 static void talk_soon(struct hm_upsync *u, const struct hm_upsync_event *event,
                       struct hm_upsync_wishes *w)
 {
     if (!may_talk(u) || u->state == HM_UPSYNC_TALKING) {
         return;
     }
-    if (event->now_ms >= u->not_before_ms) {
+    if (event->now_ms >= earliest(u)) {
+        u->opens_at_ms = 0;
         talk(u, w);
     } else if (u->state == HM_UPSYNC_BACKOFF) {
         u->retry_at_ms = event->now_ms;
     } else {
         u->feed_at_ms = event->now_ms;
         rest(u);
+    }
+}
+
+/* A window that opens is a reason to look only if something has waited for it. */
+static void on_window(struct hm_upsync *u, const struct hm_upsync_event *event,
+                      struct hm_upsync_wishes *w)
+{
+    u->opens_at_ms = event->opens_at_ms > event->now_ms ? event->opens_at_ms : 0;
+    if (u->opens_at_ms == 0 && timer_at(u) != 0) {
+        on_timer(u, event, w);
+    }
+}
+
+static void on_cost(struct hm_upsync *u, const struct hm_upsync_event *event,
+                    struct hm_upsync_wishes *w)
+{
+    bool was = may_talk(u);
+
+    if (u->cost == event->cost) {
+        return;
+    }
+    u->cost = event->cost;
+    u->look_at_ms = event->now_ms + HM_UPSYNC_BLIND_MS;
+    if (u->state == HM_UPSYNC_IDLE || u->state == HM_UPSYNC_WAITING) {
+        rest(u);
+    }
+    if (!was) {
+        talk_soon(u, event, w);
+    } else if (may_talk(u)) {
+        on_timer(u, event, w); /* the feed may be due by the other measure */
     }
 }
 
@@ -242,6 +326,7 @@ static void handle(struct hm_upsync *u, const struct hm_upsync_event *event,
     switch (event->type) {
     case HM_UPSYNC_EV_START:
         u->feed_at_ms = event->now_ms;
+        u->look_at_ms = event->now_ms + HM_UPSYNC_BLIND_MS;
         talk_soon(u, event, w);
         break;
     case HM_UPSYNC_EV_SAVED:
@@ -253,7 +338,7 @@ static void handle(struct hm_upsync *u, const struct hm_upsync_event *event,
         talk_soon(u, event, w);
         break;
     case HM_UPSYNC_EV_LINK_DOWN:
-        on_link_down(u);
+        on_link_down(u, event);
         break;
     case HM_UPSYNC_EV_TIMER:
         on_timer(u, event, w);
@@ -280,7 +365,41 @@ static void handle(struct hm_upsync *u, const struct hm_upsync_event *event,
         w->cancel_exchange = u->state == HM_UPSYNC_TALKING;
         move(u, HM_UPSYNC_STOPPED);
         break;
+    case HM_UPSYNC_EV_WINDOW:
+        on_window(u, event, w);
+        break;
+    case HM_UPSYNC_EV_COST:
+        on_cost(u, event, w);
+        break;
     }
+}
+
+const char *hm_upsync_waits_for(const struct hm_upsync *u, uint64_t now_ms)
+{
+    if (u->state == HM_UPSYNC_TALKING || u->state == HM_UPSYNC_STOPPED) {
+        return "";
+    }
+    if (u->paused) {
+        return "paused";
+    }
+    if (!u->linked) {
+        return "no link";
+    }
+    if (u->cost == HM_UPSYNC_COST_NOTHING) {
+        return "the link costs";
+    }
+    if (now_ms < u->opens_at_ms) {
+        return "outside the sync windows";
+    }
+    if (now_ms < u->not_before_ms) {
+        return u->state == HM_UPSYNC_BACKOFF && u->last_err == HM_DENIED
+                   ? "this node is not known at the hub"
+                   : "the hub asked to wait";
+    }
+    if (u->state == HM_UPSYNC_BACKOFF) {
+        return u->foreign ? "a captive portal" : "the last try failed";
+    }
+    return "";
 }
 
 void hm_upsync_step(struct hm_upsync *u, const struct hm_upsync_event *event,

@@ -2,105 +2,9 @@
  * Times in a transcript are seconds. */
 #include "protocol/upsync.h"
 
-#include <stdio.h>
-
-#include "protocol/buf.h"
 #include "tests/support/rng.h"
 #include "tests/support/test.h"
-
-#define MINUTES(n) ((n)*60 * 1000)
-
-struct run {
-    struct hm_upsync u;
-    struct hm_upsync_wishes wishes; /* of the last step */
-    uint64_t now_ms;
-    uint64_t random;
-    struct hm_buf log;
-};
-
-static void begin(struct run *r, bool paused)
-{
-    *r = (struct run){.now_ms = 1000000};
-    hm_upsync_init(&r->u, paused);
-    hm_buf_init(&r->log, 1024 * 1024);
-}
-
-static void note_time(struct run *r, const char *what, uint64_t at_ms)
-{
-    int64_t ms = (int64_t)(at_ms - 1000000);
-
-    hm_buf_printf(&r->log, "%s%d", what, (int)(ms / 1000));
-    if (ms % 1000 != 0) {
-        hm_buf_printf(&r->log, ".%03d", (int)(ms % 1000));
-    }
-}
-
-static void step_event(struct run *r, const struct hm_upsync_event *event)
-{
-    hm_upsync_step(&r->u, event, &r->wishes);
-    note_time(r, "[", r->now_ms);
-    hm_buf_printf(&r->log, "] %s", hm_upsync_state_name(r->u.state));
-    hm_buf_append_str(&r->log, r->wishes.cancel_exchange ? " cancel" : "");
-    if (r->wishes.start_exchange) {
-        hm_buf_printf(&r->log, " start=%d", (int)r->wishes.chunk_bytes);
-    }
-    if (r->wishes.timer_at_ms != 0) {
-        note_time(r, " timer=", r->wishes.timer_at_ms);
-    }
-    hm_buf_append_str(&r->log, "\n");
-}
-
-/* An event, some seconds after the last. */
-static void step(struct run *r, unsigned seconds, enum hm_upsync_event_type type)
-{
-    struct hm_upsync_event event = {.type = type};
-
-    r->now_ms += seconds * 1000ULL;
-    event.now_ms = r->now_ms;
-    event.random = r->random;
-    step_event(r, &event);
-}
-
-/* The timer that stands, when it is due. */
-static void timer(struct run *r)
-{
-    assert_true(r->wishes.timer_at_ms >= r->now_ms);
-    r->now_ms = r->wishes.timer_at_ms;
-    step(r, 0, HM_UPSYNC_EV_TIMER);
-}
-
-/* The exchange in flight ends a second after the last event. */
-static void exchanged(struct run *r, int err, bool more, uint64_t retry_after_ms)
-{
-    struct hm_upsync_event event = {.type = HM_UPSYNC_EV_EXCHANGED,
-                                    .random = r->random,
-                                    .err = err,
-                                    .more = more,
-                                    .retry_after_ms = retry_after_ms,
-                                    .bytes = 100,
-                                    .took_ms = 1000};
-
-    r->now_ms += 1000;
-    event.now_ms = r->now_ms;
-    step_event(r, &event);
-}
-
-static void check(struct run *r, const char *transcript)
-{
-    assert_string_equal(hm_buf_str(&r->log), transcript);
-    hm_buf_clear(&r->log);
-}
-
-/* Started, first exchange over, nothing left: idle with the feed's timer, 720 s ahead
- * when random is 0. */
-static void begin_idle(struct run *r)
-{
-    begin(r, false);
-    step(r, 0, HM_UPSYNC_EV_START);
-    exchanged(r, HM_OK, false, 0);
-    check(r, "[0] talking start=8192\n"
-             "[1] idle timer=721\n");
-}
+#include "tests/support/upsync_run.h"
 
 /* A save is sent 10 s after it: a person who types goes on typing. */
 HM_TEST(a_save_is_sent_ten_seconds_later)
@@ -230,8 +134,8 @@ HM_TEST(a_save_waits_for_the_backoff)
     hm_buf_deinit(&r.log);
 }
 
-/* Without a link no timer: the machine sleeps until the kernel says that there is one,
- * then tries at once and from the shortest delay. */
+/* Without a link the machine sleeps until the kernel says that there is one, then tries
+ * at once and from the shortest delay. It looks for itself once an hour. */
 HM_TEST(the_link_goes_and_comes)
 {
     struct run r;
@@ -241,7 +145,7 @@ HM_TEST(the_link_goes_and_comes)
     step(&r, 1, HM_UPSYNC_EV_LINK_DOWN);
     step(&r, 1, HM_UPSYNC_EV_SAVED);
     step(&r, 0, HM_UPSYNC_EV_TIMER); /* one that was on its way */
-    step(&r, 9000, HM_UPSYNC_EV_LINK_UP);
+    step(&r, 2000, HM_UPSYNC_EV_LINK_UP);
     step(&r, 0, HM_UPSYNC_EV_LINK_UP); /* another interface */
     r.random = 59999;                  /* the whole of 30 s, or of 60 s */
     exchanged(&r, HM_NETWORK, false, 0);
@@ -251,17 +155,17 @@ HM_TEST(the_link_goes_and_comes)
     step(&r, 1, HM_UPSYNC_EV_LINK_UP);
     exchanged(&r, HM_NETWORK, false, 0);
     check(&r, "[10] waiting timer=20\n"
-              "[11] idle\n"
-              "[12] idle\n"
-              "[12] idle\n"
-              "[9012] talking start=8192\n"
-              "[9012] talking\n"
-              "[9013] backoff timer=9043\n"
-              "[9043] talking start=4096\n"
-              "[9044] backoff timer=9104\n"
-              "[9045] backoff\n"
-              "[9046] talking start=2048\n"
-              "[9047] backoff timer=9077\n");
+              "[11] idle timer=3611\n"
+              "[12] idle timer=3611\n"
+              "[12] idle timer=3611\n"
+              "[2012] talking start=8192\n"
+              "[2012] talking\n"
+              "[2013] backoff timer=2043\n"
+              "[2043] talking start=4096\n"
+              "[2044] backoff timer=2104\n"
+              "[2045] backoff timer=5645\n"
+              "[2046] talking start=2048\n"
+              "[2047] backoff timer=2077\n");
     hm_buf_deinit(&r.log);
 }
 
@@ -277,7 +181,7 @@ HM_TEST(the_link_goes_during_an_exchange)
     step(&r, 1, HM_UPSYNC_EV_LINK_UP);
     check(&r, "[1] talking start=8192\n"
               "[2] talking\n"
-              "[3] idle\n"
+              "[3] idle timer=3603\n"
               "[4] talking start=8192\n");
     hm_buf_deinit(&r.log);
 }
@@ -317,7 +221,7 @@ HM_TEST(paused_from_the_start)
     step(&r, 1, HM_UPSYNC_EV_LINK_UP);
     check(&r, "[0] idle\n"
               "[1] idle\n"
-              "[2] idle\n"
+              "[2] idle timer=3601\n"
               "[3] talking start=8192\n");
     hm_buf_deinit(&r.log);
 }
@@ -546,7 +450,7 @@ HM_TEST(more_waits_for_resume_and_link)
               "[11] idle\n"
               "[19] talking start=8192\n"
               "[19] talking\n"
-              "[20] idle\n"
+              "[20] idle timer=3620\n"
               "[20] talking start=8192\n");
     hm_buf_deinit(&r.log);
 }
@@ -664,130 +568,4 @@ HM_TEST(paused_after_sync_now)
               "[1] talking\n"
               "[2] idle\n");
     hm_buf_deinit(&r.log);
-}
-
-/* What must hold whatever happens, and a world that breaks every habit: late timers,
- * late results, links that flap, servers with wishes. */
-struct world {
-    struct hm_upsync u;
-    struct hm_rng rng;
-    struct hm_upsync_event event;
-    uint64_t timer_at_ms;
-    uint64_t not_before_ms; /* of the last answer that came through */
-    bool in_flight;
-    bool told; /* the exchange in flight belongs to a person's wish */
-    bool paused;
-    bool linked;
-    bool stopped;
-};
-
-static void world_event(struct world *w)
-{
-    struct hm_upsync_event *e = &w->event;
-    uint64_t passes = hm_rng_below(&w->rng, 4) == 0 ? 900000 : 3000;
-
-    e->now_ms += hm_rng_below(&w->rng, passes);
-    e->random = hm_rng_next(&w->rng);
-    e->type = (enum hm_upsync_event_type)(1 + hm_rng_below(&w->rng, 8));
-    if (hm_rng_below(&w->rng, 60) == 0) {
-        e->type = HM_UPSYNC_EV_STOP;
-    }
-    if (w->timer_at_ms > e->now_ms && hm_rng_below(&w->rng, 3) == 0) {
-        e->now_ms = w->timer_at_ms;
-        e->type = HM_UPSYNC_EV_TIMER;
-    }
-    e->err = hm_rng_below(&w->rng, 3) == 0 ? HM_NETWORK : HM_OK;
-    e->more = hm_rng_below(&w->rng, 3) == 0;
-    e->retry_after_ms = hm_rng_below(&w->rng, 4) == 0 ? hm_rng_wide(&w->rng) : 0;
-    e->bytes = hm_rng_wide(&w->rng);
-    e->took_ms = hm_rng_wide(&w->rng);
-}
-
-/* What the event means to the world, before the machine hears of it. */
-static void world_hears(struct world *w)
-{
-    const struct hm_upsync_event *e = &w->event;
-    uint64_t wait_ms = e->retry_after_ms < HM_BACKOFF_SERVER_MS_MAX
-                           ? e->retry_after_ms
-                           : HM_BACKOFF_SERVER_MS_MAX;
-
-    switch (e->type) {
-    case HM_UPSYNC_EV_EXCHANGED:
-        if (w->in_flight && (e->err == HM_OK || wait_ms > 0)) {
-            w->not_before_ms = wait_ms == 0 ? 0 : e->now_ms + wait_ms;
-        }
-        w->told = w->told && w->in_flight && e->err == HM_OK && wait_ms == 0;
-        w->in_flight = false;
-        break;
-    case HM_UPSYNC_EV_NOW:
-        w->told = true;
-        break;
-    case HM_UPSYNC_EV_PAUSE:
-        w->paused = true;
-        w->told = false;
-        break;
-    case HM_UPSYNC_EV_RESUME:
-        w->paused = false;
-        break;
-    case HM_UPSYNC_EV_LINK_UP:
-    case HM_UPSYNC_EV_LINK_DOWN:
-        w->linked = e->type == HM_UPSYNC_EV_LINK_UP;
-        break;
-    case HM_UPSYNC_EV_STOP:
-        w->stopped = true;
-        break;
-    case HM_UPSYNC_EV_START:
-    case HM_UPSYNC_EV_SAVED:
-    case HM_UPSYNC_EV_TIMER:
-        break;
-    }
-}
-
-static void world_step(struct world *w)
-{
-    struct hm_upsync_wishes wishes;
-    uint64_t now_ms = w->event.now_ms;
-
-    world_hears(w);
-    hm_upsync_step(&w->u, &w->event, &wishes);
-    assert_int_equal(wishes.cancel_exchange, w->stopped && w->in_flight);
-    if (wishes.cancel_exchange || w->stopped) {
-        assert_false(wishes.start_exchange);
-        assert_int_equal(wishes.timer_at_ms, 0);
-        w->in_flight = false;
-        return;
-    }
-    if (wishes.start_exchange) {
-        assert_false(w->in_flight);
-        assert_true(w->told || (w->linked && !w->paused));
-        assert_true(w->event.type == HM_UPSYNC_EV_NOW || now_ms >= w->not_before_ms);
-        assert_in_range(wishes.chunk_bytes, HM_UPSYNC_CHUNK_BYTES_MIN,
-                        HM_UPSYNC_CHUNK_BYTES_MAX);
-        w->in_flight = true;
-    }
-    w->told = w->told && w->in_flight;
-    w->timer_at_ms = wishes.timer_at_ms;
-    assert_true(!w->in_flight || w->timer_at_ms == 0);
-    /* Something will wake it, soon enough, and not at once again and again. */
-    assert_true(w->timer_at_ms != 0 || w->in_flight || w->paused || !w->linked);
-    assert_true(w->timer_at_ms <= now_ms + HM_BACKOFF_SERVER_MS_MAX);
-    if (w->event.type == HM_UPSYNC_EV_TIMER) {
-        assert_true(w->timer_at_ms == 0 || w->timer_at_ms > now_ms);
-    }
-}
-
-HM_TEST(never_silent_and_never_twice)
-{
-    for (uint64_t seed = 0; seed < 100000; seed++) {
-        struct world w = {.rng = {seed}, .linked = true, .paused = seed % 5 == 0};
-
-        hm_upsync_init(&w.u, w.paused);
-        w.event =
-            (struct hm_upsync_event){.type = HM_UPSYNC_EV_START, .now_ms = seed % 7};
-        world_step(&w);
-        for (int i = 0; i < 60; i++) {
-            world_event(&w);
-            world_step(&w);
-        }
-    }
 }
