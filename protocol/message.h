@@ -35,6 +35,8 @@ enum hm_frame_type {
     HM_FRAME_SEGMENT = 4, /* raw: a sealed segment */
     HM_FRAME_HASHES = 5,  /* item, then 8 bytes a household */
     HM_FRAME_WANT = 6,    /* a piece of a blob */
+    HM_FRAME_HERE = 9,    /* protocol/here.h, here and below */
+    HM_FRAME_ITEM = 10,
     /* replies */
     HM_FRAME_TIME = 32,
     HM_FRAME_RECEIPT = 33,
@@ -43,7 +45,9 @@ enum hm_frame_type {
     HM_FRAME_GIVE = 36, /* as FEED: states outside of the feed's order */
     HM_FRAME_NEED = 37, /* item, then 8 bytes a household that the parent has not */
     HM_FRAME_MORE = 38, /* nothing: ask again at once */
-    HM_FRAME_BLOB = 39  /* item, then the bytes of the piece */
+    HM_FRAME_BLOB = 39, /* item, then the bytes of the piece */
+    HM_FRAME_ALARMS = 42,
+    HM_FRAME_FORK = 43
 };
 
 struct hm_frame {

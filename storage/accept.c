@@ -2,9 +2,12 @@
 
 #include <stdio.h>
 
+#include "storage/alarms.h"
+#include "storage/births.h"
 #include "storage/buggify.h"
 #include "storage/households.h"
 #include "storage/log.h"
+#include "storage/serve_here.h"
 
 int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *forms,
                    uint64_t sender, struct hm_arena *arena)
@@ -194,6 +197,9 @@ static int quarantine_change(struct hm_accept *a, const struct entry *e,
         entry.household = change->household;
     }
     err = hm_quarantine_put(a->s, &entry);
+    if (err == HM_OK && !a->authority.device.active) {
+        err = hm_alarms_add(a->s, HM_ALARM_REVOKED_WORK, entry.device, 0, 1);
+    }
     return err == HM_OK ? add_notice(a, &e->dot, verdict, detail) : err;
 }
 
@@ -379,6 +385,7 @@ static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
     struct hm_dictionary dictionary = {0};
     const struct hm_bytes *entries;
     struct hm_arena arena;
+    uint64_t before;
     int err = check_place(a, segment, log);
 
     if (err == HM_OK && hm_buggify(HM_BUGGIFY_SEGMENT_WAITS)) {
@@ -401,8 +408,15 @@ static int place_segment(struct hm_accept *a, const struct hm_segment *segment,
     if (err == HM_OK) {
         err = notice_known(a, segment, log);
     }
+    before = log->entries;
     if (err == HM_OK) {
         err = append_new(a, segment, entries, log);
+    }
+    if (err == HM_OK) {
+        err = hm_serve_here_came(a->s, segment->incarnation, before, log->entries);
+    }
+    if (err == HM_OK) {
+        err = hm_births_look(a->s, segment->device);
     }
     if (err == HM_OK) {
         err = hm_log_keep_segment(a->s, segment->incarnation, segment->first_n,

@@ -6,6 +6,8 @@
 #include "protocol/merge.h"
 #include "protocol/message.h"
 #include "storage/adopt_blobs.h"
+#include "storage/adopt_here.h"
+#include "storage/claims.h"
 #include "storage/cursors.h"
 #include "storage/feeds.h"
 #include "storage/households.h"
@@ -273,10 +275,7 @@ static int notice_timeline(struct adopting *a, const struct hm_cursor_at *at,
     int err = HM_OK;
 
     if (at->timeline != 0 && at->timeline != feed->timeline) {
-        err = hm_log_forget_receipts(a->s, a->parent);
-        if (err == HM_OK) {
-            err = hm_store_set_number(a->s, HM_META_OFFER_LOGS, 1);
-        }
+        err = hm_adopt_here_timeline(a->s, a->parent);
         a->out.more = true;
     }
     return err;
@@ -343,6 +342,7 @@ static int take_need(struct adopting *a, struct hm_bytes payload)
     struct hm_hash_list need;
     struct heard *heard;
     uint64_t dropped = 0;
+    bool up = false;
     int err = hm_hash_list_read(payload, &need);
 
     if (err != HM_OK || need.scope != 0) {
@@ -353,6 +353,11 @@ static int take_need(struct adopting *a, struct hm_bytes payload)
         return HM_NOMEM;
     }
     if (heard->compared) {
+        err = hm_adopt_here_items(a->s, need.prefixes, &up);
+    }
+    if (err == HM_OK && up) {
+        a->out.more = true;
+    } else if (err == HM_OK && heard->compared) {
         err = hm_items_drop_strange(a->s, need.prefixes, a->given, a->given_count,
                                     &dropped);
     }
@@ -517,6 +522,8 @@ static int take_frame(struct adopting *a, const struct hm_frame *frame,
         return take_feed(a, frame);
     case HM_FRAME_NEED:
         return take_need(a, frame->payload);
+    case HM_FRAME_ALARMS:
+        return hm_adopt_here_alarms(a->s, a->parent, frame->payload, a->arena);
     case HM_FRAME_BLOB:
         return hm_adopt_blob(a->s, a->forms, frame->payload, a->arena, &a->blobs_moved);
     case HM_FRAME_MORE:
@@ -563,6 +570,12 @@ static int adopt(struct adopting *a, struct hm_bytes reply, int64_t sent_utc_ms,
     if (err == HM_OK && offered != 0) {
         /* This reply says what the parent holds. */
         err = hm_store_set_number(a->s, HM_META_OFFER_LOGS, 0);
+    }
+    if (err == HM_OK) {
+        err = hm_claims_forget_told(a->s);
+    }
+    if (err == HM_OK) {
+        err = hm_adopt_here_items_sent(a->s);
     }
     while (err == HM_OK && hm_frame_read(&r, &frame)) {
         err = take_frame(a, &frame, sent_utc_ms, received_utc_ms);

@@ -93,6 +93,11 @@ int hm_items_differing(struct hm_store *s, struct hm_bytes prefixes, size_t byte
 int hm_items_prefixes(struct hm_store *s, hm_items_filter_fn filter, void *arg,
                       struct hm_buf *buf) HM_MUST_USE;
 
+/* Append the items whose hash's first 8 bytes are in prefixes (ascending), each as a
+ * frame ITEM, until they would be more than bytes_max (at least one is appended). */
+int hm_items_write_up(struct hm_store *s, struct hm_bytes prefixes, size_t bytes_max,
+                      struct hm_buf *buf) HM_MUST_USE;
+
 /* The feed of scope 0 at this node: its last position and that position's salt. */
 int hm_items_position(struct hm_store *s, uint64_t *out_position,
                       uint64_t *out_salt) HM_MUST_USE;

@@ -174,6 +174,49 @@ int hm_items_prefixes(struct hm_store *s, hm_items_filter_fn filter, void *arg,
     return err;
 }
 
+struct rising {
+    struct hm_bytes prefixes;
+    size_t bytes_max;
+    size_t bytes;
+    struct hm_buf *buf;
+};
+
+static int write_up(void *arg, const struct hm_stored_item *stored)
+{
+    struct rising *rising = arg;
+    struct hm_buf item;
+    int err;
+
+    if (rising->prefixes.len == 0 ||
+        bsearch(stored->hash.bytes, rising->prefixes.data,
+                rising->prefixes.len / HM_HASH_PREFIX_BYTES, HM_HASH_PREFIX_BYTES,
+                compare_prefixes) == NULL) {
+        return HM_OK;
+    }
+    hm_buf_init(&item, 2 * HM_ITEM_BODY_BYTES_MAX);
+    hm_items_encode(&stored->item, &item);
+    err = item.err;
+    if (err == HM_OK && rising->bytes > 0 &&
+        rising->bytes + item.len > rising->bytes_max) {
+        err = HM_AGAIN;
+    } else if (err == HM_OK) {
+        hm_frame_write(rising->buf, HM_FRAME_ITEM, hm_buf_bytes(&item));
+        rising->bytes += item.len;
+        err = rising->buf->err;
+    }
+    hm_buf_deinit(&item);
+    return err;
+}
+
+int hm_items_write_up(struct hm_store *s, struct hm_bytes prefixes, size_t bytes_max,
+                      struct hm_buf *buf)
+{
+    struct rising rising = {.prefixes = prefixes, .bytes_max = bytes_max, .buf = buf};
+    int err = hm_items_walk(s, 0, write_up, &rising);
+
+    return err == HM_AGAIN ? HM_OK : err;
+}
+
 static int call_fn(void *arg, const struct hm_stored_item *stored)
 {
     struct walk *walk = arg;

@@ -1,5 +1,6 @@
 #include "storage/restored.h"
 
+#include "storage/alarms.h"
 #include "storage/items.h"
 
 enum { NOTICE_EVERY_MS = 10 * 60 * 1000 };
@@ -48,6 +49,22 @@ static int begin_history(struct hm_store *s)
     return err == HM_OK ? hm_items_leave_gap(s) : err;
 }
 
+/* What its children bring back is counted from now on. */
+static int raise(struct hm_store *s)
+{
+    enum hm_node_role role = HM_NODE_NEW;
+    int64_t timeline = 0;
+    int err = hm_store_role(s, &role);
+
+    if (err != HM_OK || (role != HM_NODE_CENTRE && role != HM_NODE_HUB)) {
+        return err;
+    }
+    err = hm_store_get_number(s, HM_META_TIMELINE, &timeline);
+    return err == HM_OK ? hm_alarms_raise(s, HM_ALARM_CENTRE_RESTORED,
+                                          hm_store_device(s), (uint64_t)timeline, 0)
+                        : err;
+}
+
 /* What the parent holds of own logs is to be asked anew: it may be more than is here.
  */
 static int offer_logs(struct hm_store *s)
@@ -70,6 +87,9 @@ int hm_restored_begin(struct hm_store *s)
         return err;
     }
     err = begin_history(s);
+    if (err == HM_OK) {
+        err = raise(s);
+    }
     if (err == HM_OK) {
         err = offer_logs(s);
     }

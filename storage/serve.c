@@ -9,6 +9,7 @@
 #include "storage/feeds.h"
 #include "storage/log.h"
 #include "storage/quarantine.h"
+#include "storage/serve_here.h"
 
 enum { SEEN_EVERY_MS = 15 * 60 * 1000 };
 
@@ -24,6 +25,7 @@ struct serving {
     size_t receipt_count;
     size_t receipt_room;
     bool delivers; /* revoked: what it wrote is taken, and nothing given out */
+    struct hm_serve_here here;
     struct hm_arena arena;
 };
 
@@ -154,6 +156,23 @@ static int check_delivery(struct hm_store *s, struct serving *v)
     return err;
 }
 
+/* Who asks, and what they remember of this node. */
+static int look_here(struct hm_store *s, struct serving *v, enum hm_level level)
+{
+    int err;
+
+    if (v->reply->err != HM_OK) {
+        return HM_OK;
+    }
+    v->here.centre = level == HM_LEVEL_CENTRE;
+    err = hm_serve_here_look(s, v->sender.id, v->request->body, &v->arena, &v->here);
+    if (err != HM_OK && !is_ours(err)) {
+        refuse(v, err, "a frame of the request can't be read");
+        err = HM_OK;
+    }
+    return err;
+}
+
 /* The STORE phase of one request; ends at its first wish that only answers. */
 static int store_one(struct hm_store *s, struct hm_forms *forms, struct serving *v,
                      enum hm_level level)
@@ -164,6 +183,9 @@ static int store_one(struct hm_store *s, struct hm_forms *forms, struct serving 
 
     if (err == HM_OK && v->delivers && v->reply->err == HM_OK) {
         err = check_delivery(s, v);
+    }
+    if (err == HM_OK) {
+        err = look_here(s, v, level);
     }
     while (err == HM_OK && v->reply->err == HM_OK) {
         int fault = hm_downsync_next(&v->d, &v->wish);
@@ -226,6 +248,11 @@ static int answer_one(struct hm_store *s, struct serving *v, enum hm_level level
         }
         frame.text = text;
         hm_quarantined_write(&v->reply->body, &frame);
+    }
+    err =
+        hm_serve_here_tell(s, v->sender.id, v->here.alarms, &v->arena, &v->reply->body);
+    if (err != HM_OK) {
+        return err;
     }
     err = hm_answer_init(&answer, s, &v->d.hello, &v->sender, &v->accept, &v->arena,
                          &v->reply->body);

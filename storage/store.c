@@ -18,8 +18,10 @@ struct hm_store {
     uint8_t secret_key[HM_SECRET_KEY_BYTES];
     uint8_t boot_id[HM_BOOT_ID_BYTES];
     char version[VERSION_MAX];
-    unsigned depth; /* open begins */
-    int doom;       /* of the open transaction; HM_OK: none */
+    unsigned depth;   /* open begins */
+    int doom;         /* of the open transaction; HM_OK: none */
+    uint64_t opening; /* 0 until it is asked for */
+    uint64_t opening_number;
     struct hm_own_log own;
     struct hm_own_log own_before; /* as it was when the outermost transaction began */
     char errmsg[ERRMSG_MAX];
@@ -142,6 +144,15 @@ const char *hm_store_version(const struct hm_store *s)
 struct hm_own_log *hm_store_own_log(struct hm_store *s)
 {
     return &s->own;
+}
+
+uint64_t hm_store_opening(struct hm_store *s, uint64_t *out_number)
+{
+    while (s->opening == 0) {
+        s->opening = hm_store_random(s);
+    }
+    *out_number = ++s->opening_number;
+    return s->opening;
 }
 
 static int begin(struct hm_store *s, int (*open)(struct hm_db *db))

@@ -94,10 +94,13 @@ int hm_store_set_bytes(struct hm_store *s, const char *name,
 #define HM_META_TOKEN           "token"           /* bytes: this device's, for it */
 #define HM_META_AUTHORITY       "authority"       /* bytes: the centre's public key */
 #define HM_META_OFFER_LOGS                                                             \
-    "offer_logs"                    /* number: 1 when the parent may lack own logs */
-#define HM_META_PAUSED   "paused"   /* number */
-#define HM_META_RESTORED "restored" /* number: 1 from a backup until the first start   \
-                                     */
+    "offer_logs"                /* number: 1 when the parent may lack own logs */
+#define HM_META_PAUSED "paused" /* number */
+#define HM_META_RESTORED                                                               \
+    "restored" /* number: 1 from a backup until the first start                        \
+                */
+#define HM_META_ITEMS_UP                                                               \
+    "items_up" /* number and bytes: items that the parent has forgotten */
 #define HM_META_RESTORES "restores" /* number: histories that were begun here */
 #define HM_META_TIMELINE_SINCE                                                         \
     "timeline_since_ms" /* number: of one that was begun later than the first */
@@ -117,6 +120,9 @@ struct hm_own_log {
     int64_t base_wall_ms;
 };
 struct hm_own_log *hm_store_own_log(struct hm_store *s);
+/* What names this opening to a parent: a random number, and how often it was asked for,
+ * 1, 2, 3 .. */
+uint64_t hm_store_opening(struct hm_store *s, uint64_t *out_number);
 const uint8_t *hm_store_secret_key(const struct hm_store *s);
 const uint8_t *hm_store_boot_id(const struct hm_store *s);
 const char *hm_store_version(const struct hm_store *s);

@@ -187,6 +187,43 @@ static const struct hm_table invitation = {
     .primary_key = "hash",
 };
 
+/* What needs a person. source: the parent that told it, 0: noticed here. */
+static const struct hm_table alarms = {
+    .name = "alarms",
+    .columns = {HM_COLUMN("id", INT), HM_COLUMN("kind", INT), HM_COLUMN("device", U64),
+                HM_COLUMN("event", U64), HM_COLUMN("source", U64),
+                HM_COLUMN("since_utc_ms", INT), HM_COLUMN("count", INT),
+                HM_COLUMN("cleared", INT)},
+    .primary_key = "id",
+    .unique_keys = {"source, kind, device, event"},
+    .indexes = {"device"},
+};
+
+/* Runs of a device that syncs here: began and latest count changes of runs. */
+static const struct hm_table opening = {
+    .name = "opening",
+    .columns = {HM_COLUMN("device", U64), HM_COLUMN("opening", U64),
+                HM_COLUMN("number", INT), HM_COLUMN("began", INT),
+                HM_COLUMN("latest", INT), HM_COLUMN("told", INT)},
+    .primary_key = "device, opening",
+};
+
+/* Logs that children say were longer here. */
+static const struct hm_table claim = {
+    .name = "claim",
+    .columns = {HM_COLUMN("incarnation", U64), HM_COLUMN("device", U64),
+                HM_COLUMN("entries", INT)},
+    .primary_key = "incarnation",
+};
+
+/* Logs of which the parent lacks entries, until it has been told. */
+static const struct hm_table lacking = {
+    .name = "lacking",
+    .columns = {HM_COLUMN("incarnation", U64), HM_COLUMN("device", U64),
+                HM_COLUMN("entries", INT), HM_COLUMN("told", INT)},
+    .primary_key = "incarnation",
+};
+
 /* Lines of imported files that have become households. */
 static const struct hm_table import_line = {
     .name = "import_line",
@@ -225,7 +262,8 @@ const struct hm_migration hm_tables_migrations[] = {
                 &household,  &home,        &standing,    &feed,       &mark,
                 &cursor,     &receipt,     &item,        &quarantine, &conflict,
                 &token,      &invitation,  &import_line, &blob,       &blob_piece,
-                &dictionary, &late_change, &left}},
+                &dictionary, &late_change, &left,        &alarms,     &opening,
+                &claim,      &lacking}},
 };
 
 const size_t hm_tables_migration_count =

@@ -1,8 +1,10 @@
 #include "storage/upload.h"
 
-#include "protocol/message.h"
+#include "protocol/here.h"
+#include "storage/alarms.h"
 #include "storage/blobs.h"
 #include "storage/buggify.h"
+#include "storage/claims.h"
 #include "storage/cursors.h"
 #include "storage/devices.h"
 #include "storage/feeds.h"
@@ -17,6 +19,8 @@ enum {
     ENTRIES_PER_BYTE = 4, /* how much entries shrink when sealed, carefully */
     DICTIONARIES_TOLD = 64,
     WANTS_AT_ONCE = 4,
+    LOST_TOLD = 512,
+    ITEMS_BYTES_MAX = 512 * 1024,
     ARENA_BYTES_MAX = 512 * 1024 * 1024
 };
 
@@ -99,6 +103,39 @@ static int write_hello(struct upload *u, size_t chunk_bytes)
         u->dictionary_count++;
     }
     return u->buf->err;
+}
+
+/* Which run asks, and what the parent has forgotten. */
+static int write_here(struct upload *u)
+{
+    struct hm_here here = {.opening = 0};
+    struct hm_lost_log *lost = NULL;
+    int err = hm_alarms_told(u->s, u->parent, &here.alarms);
+
+    if (err == HM_OK) {
+        err = hm_claims_tell(u->s, LOST_TOLD, u->arena, &lost, &here.lost_count);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    here.opening = hm_store_opening(u->s, &here.number);
+    here.lost = lost;
+    hm_here_write(u->buf, &here);
+    return u->buf->err;
+}
+
+/* Items that the parent has forgotten, as far as there is room. */
+static int write_items_up(struct upload *u)
+{
+    struct hm_bytes prefixes = {0};
+    int err = hm_store_get_bytes(u->s, HM_META_ITEMS_UP, u->arena, &prefixes);
+
+    if (err == HM_NOTFOUND || (err == HM_OK && prefixes.len == 0)) {
+        return HM_OK;
+    }
+    u->out.more = true; /* to hear what became of them */
+    return err == HM_OK ? hm_items_write_up(u->s, prefixes, ITEMS_BYTES_MAX, u->buf)
+                        : err;
 }
 
 struct offers {
@@ -329,6 +366,12 @@ static int build(struct upload *u, size_t chunk_bytes)
     u->parent = (uint64_t)parent;
     if (err == HM_OK) {
         err = write_hello(u, chunk_bytes);
+    }
+    if (err == HM_OK) {
+        err = write_here(u);
+    }
+    if (err == HM_OK) {
+        err = write_items_up(u);
     }
     if (err == HM_OK) {
         err = write_offers(u, &offered);

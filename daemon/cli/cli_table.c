@@ -101,7 +101,7 @@ static const struct hm_cli_column device_columns[] = {
     {"SCOPES", "scopes", false}, {"STATE", "state", false},
     {"LAST SEEN", "last_seen", false}, {0}};
 static const struct hm_cli_column alarm_columns[] = {
-    {"ID", "id", false}, {"KIND", "kind", false}, {"DEVICE", "device", false},
+    {"ID", "id", false}, {"KIND", "kind", false}, {"DEVICE", "device_name", false},
     {"SINCE", "since", false}, {"COUNT", "count", true},
     {"WHAT TO DO", "what_to_do", false}, {0}};
 static const struct hm_cli_column user_columns[] = {

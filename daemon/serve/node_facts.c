@@ -216,6 +216,9 @@ int hm_node_facts_read(struct hm_store *s, bool with_scopes, struct hm_node_fact
     if (err == HM_OK && with_scopes) {
         err = read_scopes(s, &facts.scopes);
     }
+    if (err == HM_OK) {
+        err = hm_alarm_json_read(s, facts.alarms, &facts.alarm_count);
+    }
     err = hm_store_end(s, err);
     if (err == HM_OK) {
         *out = facts;

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "daemon/serve/alarm_json.h"
 #include "storage/store.h"
 
 struct hm_node_facts {
@@ -22,6 +23,8 @@ struct hm_node_facts {
     uint64_t quarantine;
     int64_t quarantine_since_utc_ms; /* of the oldest that is held */
     bool paused;
+    struct hm_alarm_facts alarms[HM_ALARM_JSON_MAX]; /* of the store */
+    size_t alarm_count;
     bool has_clock_offset;
     int64_t clock_offset_ms;
 };

@@ -31,9 +31,9 @@ static void submit(struct hm_loop_exchange *loop, void (*done)(struct hm_store_j
 static json_t *alarm_json(const char *kind, int64_t since_utc_ms, uint64_t count,
                           const char *what_to_do)
 {
-    return json_pack("{s:s, s:s, s:n, s:o, s:I, s:s}", "id", kind, "kind", kind,
-                     "device", "since", hm_node_facts_time(since_utc_ms), "count",
-                     (json_int_t)count, "what_to_do", what_to_do);
+    return json_pack("{s:s, s:s, s:n, s:n, s:o, s:I, s:s}", "id", kind, "kind", kind,
+                     "device", "device_name", "since", hm_node_facts_time(since_utc_ms),
+                     "count", (json_int_t)count, "what_to_do", what_to_do);
 }
 
 static json_t *alarms_json(const struct hm_loop_exchange *loop)
@@ -58,6 +58,9 @@ static json_t *alarms_json(const struct hm_loop_exchange *loop)
             alarm_json("quarantine", facts->quarantine_since_utc_ms, facts->quarantine,
                        "changes were held back: look at hamlet quarantine list"));
     }
+    for (size_t i = 0; i < facts->alarm_count; i++) {
+        (void)json_array_append_new(list, hm_alarm_json(&facts->alarms[i]));
+    }
     return list;
 }
 
@@ -77,7 +80,7 @@ void hm_alarms_run_list(struct hm_loop_exchange *loop)
     submit(loop, on_alarms);
 }
 
-/* Both kinds of alarm go by themselves when their reason has gone. */
+/* Those that are not kept go by themselves when their reason has gone. */
 static void on_alarm_clear(struct hm_store_job *job)
 {
     struct hm_loop_exchange *loop = HM_CONTAINER_OF(job, struct hm_loop_exchange, job);
@@ -108,9 +111,73 @@ static void on_alarm_clear(struct hm_store_job *job)
     hm_http_answer_error(loop->x.req, HM_NOTFOUND, "there is no such alarm");
 }
 
+/* One that the store keeps. */
+
+struct clearing {
+    uint64_t id;
+    struct hm_alarm_facts alarms[HM_ALARM_JSON_MAX];
+    size_t count;
+};
+
+static const struct hm_alarm_facts *find_cleared(const struct clearing *clearing)
+{
+    for (size_t i = 0; i < clearing->count; i++) {
+        if (clearing->alarms[i].alarm.id == clearing->id) {
+            return &clearing->alarms[i];
+        }
+    }
+    return NULL;
+}
+
+static void clear_kept(struct hm_store_job *job, const struct hm_store_side *side)
+{
+    struct hm_loop_exchange *loop = HM_CONTAINER_OF(job, struct hm_loop_exchange, job);
+    struct clearing *clearing = loop->facts;
+    int err = hm_store_begin(side->store);
+
+    if (err == HM_OK) {
+        err = hm_alarm_json_read(side->store, clearing->alarms, &clearing->count);
+        if (err == HM_OK) {
+            err = find_cleared(clearing) == NULL
+                      ? HM_NOTFOUND
+                      : hm_alarms_clear(side->store, clearing->id);
+        }
+        err = hm_store_end(side->store, err);
+    }
+    job->err = err;
+}
+
+static void on_cleared(struct hm_store_job *job)
+{
+    struct hm_loop_exchange *loop = HM_CONTAINER_OF(job, struct hm_loop_exchange, job);
+
+    if (job->err == HM_NOTFOUND) {
+        hm_http_answer_error(loop->x.req, HM_NOTFOUND, "there is no such alarm");
+    } else if (job->err != HM_OK) {
+        hm_http_answer_error(loop->x.req, job->err, "%s", "");
+    } else {
+        hm_http_answer_json(loop->x.req, 200, hm_alarm_json(find_cleared(loop->facts)));
+    }
+}
+
 void hm_alarms_run_clear(struct hm_loop_exchange *loop)
 {
-    submit(loop, on_alarm_clear);
+    const char *id = strstr(hm_http_request_path(loop->x.req), "alarms/") + 7;
+    struct clearing *clearing;
+    uint64_t number = 0;
+
+    if (!hm_alarm_json_number(id, strcspn(id, "/"), &number)) {
+        submit(loop, on_alarm_clear);
+        return;
+    }
+    clearing = calloc(1, sizeof *clearing);
+    if (clearing == NULL) {
+        hm_http_answer_error(loop->x.req, HM_NOMEM, "%s", "");
+        return;
+    }
+    clearing->id = number;
+    loop->facts = clearing;
+    hm_loop_submit(loop, HM_STORE_WRITE, clear_kept, on_cleared);
 }
 
 /* Status. */

@@ -1,4 +1,5 @@
 /* Frames: written and read again, and every way in which they can be wrong. */
+#include "protocol/here.h"
 #include "protocol/message.h"
 
 #include "protocol/pack.h"
@@ -49,7 +50,10 @@ static int read_and_write(enum hm_frame_type type, struct hm_bytes payload)
         struct hm_receipt receipt;
         struct hm_quarantined notice;
         struct hm_blob_piece piece;
+        struct hm_here here;
+        struct hm_fork fork;
     } u, before;
+    struct hm_told_alarm *alarms = NULL;
     struct hm_log_offer *logs = NULL;
     size_t count = 0;
     int err = HM_OK;
@@ -83,11 +87,17 @@ static int read_and_write(enum hm_frame_type type, struct hm_bytes payload)
              hm_quarantined_write(&again, &u.notice));
         CASE(BLOB, hm_blob_piece_read(payload, &u.piece),
              hm_blob_piece_write(&again, &u.piece));
+        CASE(HERE, hm_here_read(payload, &arena, &u.here),
+             hm_here_write(&again, &u.here));
+        CASE(ALARMS, hm_told_alarms_read(payload, &arena, &alarms, &count),
+             hm_told_alarms_write(&again, alarms, count));
+        CASE(FORK, hm_fork_read(payload, &u.fork), hm_fork_write(&again, &u.fork));
 #undef CASE
     case HM_FRAME_SEGMENT:
     case HM_FRAME_FEED:
     case HM_FRAME_GIVE:
     case HM_FRAME_MORE:
+    case HM_FRAME_ITEM:
         fail_msg("no codec here for %d", (int)type);
     }
     if (err != HM_OK) {
@@ -134,6 +144,12 @@ static const struct sample {
      VALUE("\x94\1\2\xf3\xa2"
            "no"),
      false, false},
+    {HM_FRAME_HERE, VALUE("\x94\xcf\xff\xff\xff\xff\xff\xff\xff\xff\1\0\x90"), false,
+     false},
+    {HM_FRAME_HERE, VALUE("\x94\7\1\2\x92\x93\1\2\3\x93\4\5\6"), false, false},
+    {HM_FRAME_ALARMS, VALUE("\x90"), false, false},
+    {HM_FRAME_ALARMS, VALUE("\x92\x94\1\2\xff\3\x94\5\6\7\x08"), false, false},
+    {HM_FRAME_FORK, VALUE("\x92\xcf\xff\xff\xff\xff\xff\xff\xff\xff\7"), false, false},
     {HM_FRAME_BLOB, VALUE("\x93" HASH32 "\0\0"), false, true},
     {HM_FRAME_BLOB,
      VALUE("\x93" HASH32 "\2\6"
