@@ -113,12 +113,104 @@ static const char *set_check(struct hm_config *config, const char *value)
     return NULL;
 }
 
+static const char *set_metered(struct hm_config *config, const char *value)
+{
+    static const char *const names[] = {"auto", "never", "small", "always"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            config->metered = (enum hm_config_metered)i;
+            return NULL;
+        }
+    }
+    return "never, small, always or auto";
+}
+
+static const char *set_link(struct hm_config *config, const char *value)
+{
+    static const char *const names[] = {"auto", "metered", "free"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            config->link = (enum hm_config_link)i;
+            return NULL;
+        }
+    }
+    return "metered, free or auto";
+}
+
+static const char *set_window(struct hm_config *config, const char *value)
+{
+    static const char expected[] =
+        "times of day such as 20:00-06:00, 12:00-13:00 (at most 8)";
+
+    return hm_sync_windows_parse(value, &config->windows) == HM_OK
+               ? set_text(config->window_text, value, expected)
+               : expected;
+}
+
+static const char *set_patience(struct hm_config *config, const char *value)
+{
+    char *end = NULL;
+    long seconds = strtol(value, &end, 10);
+
+    if (value[0] < '0' || value[0] > '9' || *end != 0 ||
+        seconds < HM_CONFIG_PATIENCE_S_MIN || seconds > HM_CONFIG_PATIENCE_S_MAX) {
+        return "a number of seconds from 2 to 600";
+    }
+    config->sync_patience_s = (uint32_t)seconds;
+    return NULL;
+}
+
+static const char *set_proxy(struct hm_config *config, const char *value)
+{
+    static const char expected[] = "http://HOST:PORT, environment or off";
+
+    if (strcmp(value, "off") == 0) {
+        return NULL;
+    }
+    if (strcmp(value, HM_CONFIG_PROXY_ENVIRONMENT) == 0 ||
+        (strncmp(value, "http://", 7) == 0 && hm_config_is_host_port(value + 7))) {
+        return set_text(config->proxy, value, expected);
+    }
+    return expected;
+}
+
+static const char *set_proxy_user(struct hm_config *config, const char *value)
+{
+    return set_text(config->proxy_user, value, "a name of 1 to 159 bytes");
+}
+
+static const char *set_proxy_file(struct hm_config *config, const char *value)
+{
+    return set_text(config->proxy_password_file, value, "a path of 1 to 159 bytes");
+}
+
+static const char *set_proxy_except(struct hm_config *config, const char *value)
+{
+    return set_text(config->proxy_except, value,
+                    "hosts with commas between them, 1 to 159 bytes");
+}
+
 static const struct setting settings[] = {
-    {"node", "name", set_name},          {"web", "address", set_web},
-    {"hub", "listen", set_listen},       {"hub", "public", set_public},
-    {"store", "path", set_store},        {"log", "level", set_level},
-    {"disk", "warn_mb", set_warn},       {"disk", "refuse_mb", set_refuse},
-    {"disk", "reserve_mb", set_reserve}, {"disk", "check_s", set_check},
+    {"node", "name", set_name},
+    {"web", "address", set_web},
+    {"hub", "listen", set_listen},
+    {"hub", "public", set_public},
+    {"store", "path", set_store},
+    {"log", "level", set_level},
+    {"disk", "warn_mb", set_warn},
+    {"disk", "refuse_mb", set_refuse},
+    {"disk", "reserve_mb", set_reserve},
+    {"disk", "check_s", set_check},
+    {"sync", "metered", set_metered},
+    {"sync", "link", set_link},
+    {"sync", "window", set_window},
+    {"sync", "patience_s", set_patience},
+    {"proxy", "url", set_proxy},
+    {"proxy", "user", set_proxy_user},
+    {"proxy", "no_proxy", set_proxy_except},
+    {"proxy", "password_file", set_proxy_file},
 };
 
 enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
@@ -130,6 +222,7 @@ void hm_config_init(struct hm_config *config)
                                  .disk_refuse_mb = 50,
                                  .disk_reserve_mb = 8,
                                  .disk_check_s = 10,
+                                 .sync_patience_s = 60,
                                  .store = "store.db"};
     config->web = (struct hm_config_address){.on = true, .port = 8470};
     (void)strcpy(config->web.host, "127.0.0.1");
@@ -293,6 +386,10 @@ static int check_whole(struct reading *r)
         hm_buf_printf(r->errmsg, "%s: [disk] refuse_mb is above warn_mb", r->name);
         return HM_INVALID;
     }
+    if (r->config.proxy_password_file[0] != 0 && r->config.proxy_user[0] == 0) {
+        hm_buf_printf(r->errmsg, "%s: [proxy] password_file without user", r->name);
+        return HM_INVALID;
+    }
     return HM_OK;
 }
 
@@ -400,5 +497,13 @@ int hm_config_write_default(const struct hm_config *config, struct hm_buf *out,
                   "# Seconds between two looks at the disk.\ncheck_s = %u\n",
                   (unsigned)config->disk_warn_mb, (unsigned)config->disk_refuse_mb,
                   (unsigned)config->disk_reserve_mb, (unsigned)config->disk_check_s);
+    hm_buf_append_str(
+        out,
+        "\n[sync]\n# What goes by itself over a link that costs: never, small, "
+        "always or auto.\nmetered = auto\n# Whether this link costs: metered, free "
+        "or auto (NetworkManager knows).\nlink = auto\n# Times of day for syncs by "
+        "itself; none: always.\n#window = 20:00-06:00, 12:00-13:00\n"
+        "\n[proxy]\n# http://HOST:PORT, environment or off; the password in a file "
+        "with mode 0600.\nurl = off\n#user =\n#password_file =\n#no_proxy =\n");
     return out->err;
 }

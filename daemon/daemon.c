@@ -308,6 +308,37 @@ static void stop(struct hm_daemon *d, int code)
 
 /* Signals and timers. */
 
+/* Without its password the proxy says so itself; what is captured is kept meanwhile. */
+static void load_proxy(struct hm_daemon *d)
+{
+    struct hm_node *node = &d->node;
+
+    hm_buf_clear(&d->errmsg);
+    if (hm_proxy_settings_load(&node->config, node->dir, &node->proxy, &d->errmsg) !=
+        HM_OK) {
+        hm_journal_write(node->journal, HM_JOURNAL_ERROR, "%s", hm_buf_str(&d->errmsg));
+        hm_buf_clear(&d->errmsg);
+    }
+}
+
+/* A call that is under way keeps what it has: curl has copied it. */
+static void take_sync_settings(struct hm_daemon *d, const struct hm_config *from)
+{
+    struct hm_config *to = &d->node.config;
+
+    to->metered = from->metered;
+    to->link = from->link;
+    to->windows = from->windows;
+    (void)strcpy(to->window_text, from->window_text);
+    to->sync_patience_s = from->sync_patience_s;
+    (void)strcpy(to->proxy, from->proxy);
+    (void)strcpy(to->proxy_user, from->proxy_user);
+    (void)strcpy(to->proxy_password_file, from->proxy_password_file);
+    (void)strcpy(to->proxy_except, from->proxy_except);
+    load_proxy(d);
+    hm_upstream_reconfigured(d->node.upstream);
+}
+
 static void reload(struct hm_daemon *d)
 {
     struct hm_node *node = &d->node;
@@ -331,9 +362,10 @@ static void reload(struct hm_daemon *d)
             config.disk_reserve_mb == node->config.disk_reserve_mb &&
             config.disk_check_s == node->config.disk_check_s;
         hm_journal_set_level(node->journal, config.level);
-        hm_journal_write(node->journal, HM_JOURNAL_INFO,
-                         "the configuration is read again%s",
-                         same ? "" : "; all but the level of the log needs a restart");
+        take_sync_settings(d, &config);
+        hm_journal_write(
+            node->journal, HM_JOURNAL_INFO, "the configuration is read again%s",
+            same ? "" : "; all but [log], [sync] and [proxy] needs a restart");
     }
     hm_notify_ready();
 }
@@ -516,6 +548,7 @@ static int start(struct hm_daemon *d)
 
     if (err == HM_OK) {
         hm_journal_set_level(node->journal, node->config.level);
+        load_proxy(d);
         find_public_address(node);
         err = take_lock(d);
     }

@@ -8,14 +8,21 @@
  * Cancel: the call is marked; the idle handle finishes it in the next turn.
  * Close: the same for all calls, then the multi goes (it stops watching), then its
  * timer, then the idle handle; the last close callback frees the client. */
+#define _GNU_SOURCE /* memmem */
+
 #include "daemon/http_client.h"
 
 #include <curl/curl.h>
 #include <limits.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+
+/* So long a peer may leave sent bytes without a sign of them. */
+enum { UNHEARD_MS_MAX = 30 * 1000 };
 
 struct hm_http_client {
     uv_loop_t *loop;
@@ -57,6 +64,59 @@ static int err_from_curl(CURLcode code)
         return HM_MALFORMED;
     default:
         return HM_NETWORK;
+    }
+}
+
+/* A portal on the hub's port speaks HTTP where TLS was to begin. GnuTLS has no other
+ * sign of it that curl hands on than its text; the text of the error may be that of a
+ * kept connection before, so it is looked for among all that curl tells. */
+static int on_told(CURL *easy, curl_infotype type, char *text, size_t len, void *cls)
+{
+    static const char *const signs[] = {"unexpected TLS packet",
+                                        "unsupported version packet",
+                                        "record packet with illegal version"};
+    struct hm_http_call *call = cls;
+
+    (void)easy;
+    for (size_t i = 0; type == CURLINFO_TEXT && i < sizeof signs / sizeof signs[0];
+         i++) {
+        call->no_tls =
+            call->no_tls || memmem(text, len, signs[i], strlen(signs[i])) != NULL;
+    }
+    return 0;
+}
+
+static enum hm_http_trouble trouble_of(const struct hm_http_call *call, CURLcode code,
+                                       long proxy_status)
+{
+    if (proxy_status == 407) {
+        return HM_HTTP_PROXY_DENIES;
+    }
+    if (proxy_status >= 300 || strncmp(call->errmsg, "Proxy CONNECT", 13) == 0) {
+        return HM_HTTP_PROXY_FAILS;
+    }
+    switch ((int)code) {
+    case CURLE_OK:
+        return HM_HTTP_NO_TROUBLE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return HM_HTTP_NO_NAME;
+    case CURLE_COULDNT_CONNECT:
+        return HM_HTTP_NO_CONNECTION;
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return HM_HTTP_STRANGER;
+    case CURLE_SSL_CONNECT_ERROR:
+        return call->no_tls ? HM_HTTP_STRANGER : HM_HTTP_BROKEN;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_PROXY:
+        return HM_HTTP_PROXY_FAILS;
+    case CURLE_OPERATION_TIMEDOUT:
+        return call->connected ? HM_HTTP_SILENT : HM_HTTP_NO_CONNECTION;
+    default:
+        return HM_HTTP_BROKEN;
     }
 }
 
@@ -117,9 +177,16 @@ static void finish(struct hm_http_call *call, CURLcode code)
     struct hm_http_client *client = call->client;
     CURL *easy = call->easy;
     long status = 0;
+    long proxy_status = 0;
+    long connects = 0;
 
     (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    (void)curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects);
     call->status = (unsigned)status;
+    call->connected = info_ms(easy, CURLINFO_APPCONNECT_TIME_T) > 0 ||
+                      info_ms(easy, CURLINFO_PRETRANSFER_TIME_T) > 0;
+    call->reused = connects == 0 && call->connected;
     call->sent_bytes = info_bytes(easy, CURLINFO_REQUEST_SIZE, CURLINFO_SIZE_UPLOAD_T);
     call->received_bytes =
         info_bytes(easy, CURLINFO_HEADER_SIZE, CURLINFO_SIZE_DOWNLOAD_T);
@@ -134,6 +201,8 @@ static void finish(struct hm_http_call *call, CURLcode code)
         code = CURLE_PARTIAL_FILE; /* curl takes half a head for a whole one */
     }
     set_err(call, code);
+    call->trouble =
+        call->err == HM_OK ? HM_HTTP_NO_TROUBLE : trouble_of(call, code, proxy_status);
     unlink_call(call);
     call->cb(call);
 }
@@ -370,6 +439,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *cls)
     keep_header(line, len, "Content-Type", call->content_type,
                 sizeof call->content_type);
     keep_header(line, len, "Retry-After", call->retry_after, sizeof call->retry_after);
+    keep_header(line, len, "Date", call->date, sizeof call->date);
     return len;
 }
 
@@ -489,7 +559,6 @@ static CURLcode set_limits(CURL *easy, const struct hm_http_call *call)
     SET(CURLOPT_LOW_SPEED_LIMIT, (long)or_default(call->low_speed_bytes, 1));
     SET(CURLOPT_PROTOCOLS_STR, call->https_only ? "https" : "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, call->proxy == NULL ? "" : call->proxy);
     /* HTTP/1.1: the peer speaks no other, one call runs at a time on a connection, and
      * the preface and settings of HTTP/2 cost bytes on each new one. */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -500,6 +569,39 @@ static CURLcode set_limits(CURL *easy, const struct hm_http_call *call)
     return code;
 }
 
+static CURLcode set_proxy(CURL *easy, const struct hm_http_call *call)
+{
+    CURLcode code = CURLE_OK;
+
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's are not the hub's */
+    if (call->proxy == NULL && call->proxy_environment) {
+        return code; /* curl looks there by itself */
+    }
+    SET(CURLOPT_PROXY, call->proxy == NULL ? "" : call->proxy);
+    SET(CURLOPT_NOPROXY, call->no_proxy == NULL ? "" : call->no_proxy);
+    if (call->proxy != NULL && call->proxy_user != NULL) {
+        SET(CURLOPT_PROXYAUTH,
+            (long)(CURLAUTH_BASIC | CURLAUTH_DIGEST | CURLAUTH_NTLM));
+        SET(CURLOPT_PROXYUSERNAME, call->proxy_user);
+        SET(CURLOPT_PROXYPASSWORD,
+            call->proxy_password == NULL ? "" : call->proxy_password);
+    }
+    return code;
+}
+
+/* A connection whose other end has vanished is noticed, not waited for. */
+static int on_socket_made(void *cls, curl_socket_t fd, curlsocktype purpose)
+{
+    unsigned unheard_ms = UNHEARD_MS_MAX;
+
+    (void)cls;
+    if (purpose == CURLSOCKTYPE_IPCXN) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unheard_ms,
+                         sizeof unheard_ms); /* without it, low_speed_s_max does */
+    }
+    return CURL_SOCKOPT_OK;
+}
+
 static CURLcode set_all(CURL *easy, struct hm_http_call *call)
 {
     CURLcode code = set_limits(easy, call);
@@ -508,8 +610,16 @@ static CURLcode set_all(CURL *easy, struct hm_http_call *call)
         code = set_trust(easy, call);
     }
     if (code == CURLE_OK) {
+        code = set_proxy(easy, call);
+    }
+    if (code == CURLE_OK) {
         code = set_body(easy, call);
     }
+    SET(CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
+    SET(CURLOPT_SOCKOPTFUNCTION, on_socket_made);
+    SET(CURLOPT_VERBOSE, 1L); /* to on_told(), and nowhere else */
+    SET(CURLOPT_DEBUGFUNCTION, on_told);
+    SET(CURLOPT_DEBUGDATA, (void *)call);
     SET(CURLOPT_URL, call->url);
     SET(CURLOPT_HTTPHEADER, (struct curl_slist *)call->header_list);
     SET(CURLOPT_WRITEFUNCTION, on_body);
@@ -549,6 +659,11 @@ static void clear_results(struct hm_http_call *call)
     call->status = 0;
     call->content_type[0] = 0;
     call->retry_after[0] = 0;
+    call->date[0] = 0;
+    call->reused = false;
+    call->connected = false;
+    call->no_tls = false;
+    call->trouble = HM_HTTP_NO_TROUBLE;
     call->canceled = false;
     call->head_complete = false;
     hm_buf_deinit(&call->answer);

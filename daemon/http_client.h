@@ -20,6 +20,18 @@ struct hm_http_call;
 typedef void (*hm_http_call_cb)(struct hm_http_call *call);
 typedef void (*hm_http_client_closed_cb)(void *owner);
 
+/* Why no answer came, for those who must tell a person. */
+enum hm_http_trouble {
+    HM_HTTP_NO_TROUBLE,
+    HM_HTTP_NO_NAME,       /* the name look-up failed */
+    HM_HTTP_NO_CONNECTION, /* refused, no route, or nobody in time */
+    HM_HTTP_STRANGER,      /* not the pinned key, no TLS, or no HTTP */
+    HM_HTTP_PROXY_DENIES,  /* it wants another name or password */
+    HM_HTTP_PROXY_FAILS,
+    HM_HTTP_SILENT, /* slower than low_speed_bytes for too long */
+    HM_HTTP_BROKEN  /* anything else */
+};
+
 /* The caller's memory, usually a member of a larger request; zero it, then set the
  * first part. Everything pointed to stays valid and the struct untouched from a
  * successful submit until cb. */
@@ -38,17 +50,25 @@ struct hm_http_call {
                                  the check of the certificate. NULL: the system's CAs */
     const char *ca_file;      /* NULL: the system's; without a pin only */
     bool https_only;
-    const char *proxy; /* NULL: none, whatever the environment says */
+    const char *proxy;      /* "http://host:port"; NULL: none */
+    const char *proxy_user; /* NULL: none; the proxy chooses Basic, Digest or NTLM */
+    const char *proxy_password; /* NULL: none */
+    const char *no_proxy;       /* hosts, with commas between them; NULL: none */
+    bool proxy_environment;     /* proxy is NULL: as https_proxy and its kin say */
+    bool fresh;                 /* on a new connection */
     hm_http_call_cb cb;
 
     /* Set when cb runs. */
     int err;
-    char errmsg[256];      /* one line, "" if err is HM_OK */
+    char errmsg[256]; /* one line, "" if err is HM_OK */
+    enum hm_http_trouble trouble;
     unsigned status;       /* 0 if no answer came */
     struct hm_buf answer;  /* also what came of a broken one; freed by
                               hm_http_call_deinit() */
     char content_type[96]; /* "" if absent; cut if longer */
     char retry_after[64];
+    char date[64];           /* of the server's clock, "" if absent */
+    bool reused;             /* it went over a connection that stood already */
     uint64_t sent_bytes;     /* HTTP heads and bodies; TLS and TCP are not in it */
     uint64_t received_bytes; /* the same */
     uint64_t first_byte_ms;  /* from submit; 0 if none came */
@@ -59,7 +79,7 @@ struct hm_http_call {
     struct hm_http_call *prev, *next;
     void *easy;
     void *header_list;
-    bool canceled, head_complete;
+    bool canceled, head_complete, connected, no_tls;
 };
 
 /* connections_max is for all hosts together; further calls wait. On error *out_client

@@ -11,6 +11,7 @@
 #include "daemon/http_client.h"
 #include "daemon/journal.h"
 #include "daemon/node_files.h"
+#include "daemon/proxy_settings.h"
 #include "daemon/store_thread.h"
 #include "daemon/turn.h"
 
@@ -24,6 +25,7 @@ struct hm_node {
     const char *dir;
     struct hm_config config;
     struct hm_node_keys keys;
+    struct hm_proxy_settings proxy;
     char public_address[HM_CONFIG_TEXT_MAX]; /* HOST:PORT of the hub; "": none */
     struct hm_journal *journal;
     struct hm_store_thread *store;

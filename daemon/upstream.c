@@ -9,18 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/link.h"
+#include "daemon/sync_limits.h"
 #include "protocol/upsync.h"
 
-enum { NUDGE_MS = 1000 };
+enum { NUDGE_MS = 1000, WINDOW_LATE_S = 600, SAME_OPENING_MS = 2000 };
 
 struct hm_upstream {
     struct hm_node *node;
     struct hm_upsync machine;
     uv_timer_t timer; /* the machine's */
+    uint64_t timer_at_ms;
     uv_timer_t nudge; /* of those who wait: deadlines, and another try */
     struct hm_link *link;
+    struct hm_sync_limits *limits;
     struct hm_upstream_exchange exchange;
     bool running;      /* the exchange */
     bool started;      /* the machine has seen START */
@@ -28,7 +32,7 @@ struct hm_upstream {
     bool loading;
     bool load_again;
     bool closing;
-    unsigned handles; /* still open: two timers and the link */
+    unsigned handles; /* still open: two timers, the link and the limits */
 
     struct hm_store_job load;
     struct hm_upstream_peer loaded; /* url "": none */
@@ -74,7 +78,7 @@ static void on_handle_closed(uv_handle_t *handle)
     on_part_closed(handle->data);
 }
 
-static void on_link_closed(void *owner)
+static void on_watch_closed(void *owner)
 {
     on_part_closed(owner);
 }
@@ -86,7 +90,8 @@ static void close_when_idle(struct hm_upstream *u)
     }
     uv_close((uv_handle_t *)&u->timer, on_handle_closed);
     uv_close((uv_handle_t *)&u->nudge, on_handle_closed);
-    hm_link_close(u->link, on_link_closed);
+    hm_link_close(u->link, on_watch_closed);
+    hm_sync_limits_close(u->limits, on_watch_closed);
 }
 
 /* Those who wait. */
@@ -177,8 +182,36 @@ static void step_type(struct hm_upstream *u, enum hm_upsync_event_type type)
     step(u, (struct hm_upsync_event){.type = type});
 }
 
+/* Tell the machine what it does not know yet of windows and costs. */
+static void tell_limits(struct hm_upstream *u)
+{
+    struct hm_sync_limits_facts facts = hm_sync_limits_facts(u->limits);
+    uint64_t known = u->machine.opens_at_ms;
+    uint64_t more = facts.opens_at_ms > known ? facts.opens_at_ms - known
+                                              : known - facts.opens_at_ms;
+
+    if (facts.cost != u->machine.cost) {
+        step(u,
+             (struct hm_upsync_event){.type = HM_UPSYNC_EV_COST, .cost = facts.cost});
+    }
+    if (more > SAME_OPENING_MS || (known == 0) != (facts.opens_at_ms == 0)) {
+        step(u, (struct hm_upsync_event){.type = HM_UPSYNC_EV_WINDOW,
+                                         .opens_at_ms = facts.opens_at_ms});
+    }
+}
+
+static void on_limits(void *owner)
+{
+    struct hm_upstream *u = owner;
+
+    if (u->started && !u->closing) {
+        tell_limits(u);
+    }
+}
+
 static void on_timer(uv_timer_t *timer)
 {
+    tell_limits(timer->data); /* the wall clock may have jumped since */
     step_type(timer->data, HM_UPSYNC_EV_TIMER);
 }
 
@@ -186,6 +219,7 @@ static void set_timer(struct hm_upstream *u, uint64_t at_ms)
 {
     uint64_t now = uv_now(u->node->loop);
 
+    u->timer_at_ms = at_ms;
     if (at_ms == 0) {
         (void)uv_timer_stop(&u->timer);
     } else {
@@ -309,15 +343,17 @@ static void note_outcome(struct hm_upstream *u, const struct hm_upstream_exchang
 static void on_exchanged(struct hm_upstream_exchange *x)
 {
     struct hm_upstream *u = HM_CONTAINER_OF(x, struct hm_upstream, exchange);
-    struct hm_upsync_event event = {.type = HM_UPSYNC_EV_EXCHANGED,
-                                    .err = x->outcome == HM_UPSTREAM_OK ? HM_OK
-                                           : x->err == HM_OK            ? HM_NETWORK
-                                                                        : x->err,
-                                    .more = x->outcome == HM_UPSTREAM_OK &&
-                                            (x->upload.more || x->adopt.more),
-                                    .retry_after_ms = x->retry_after_ms,
-                                    .bytes = x->sent_bytes + x->received_bytes,
-                                    .took_ms = x->took_ms};
+    struct hm_upsync_event event = {
+        .type = HM_UPSYNC_EV_EXCHANGED,
+        .err = x->outcome == HM_UPSTREAM_OK ? HM_OK
+               : x->err == HM_OK            ? HM_NETWORK
+                                            : x->err,
+        .more = x->outcome == HM_UPSTREAM_OK && (x->upload.more || x->adopt.more),
+        .sends = x->outcome == HM_UPSTREAM_OK && x->upload.more,
+        .foreign = x->foreign,
+        .retry_after_ms = x->retry_after_ms,
+        .bytes = x->sent_bytes + x->received_bytes,
+        .took_ms = x->took_ms};
 
     u->running = false;
     if (u->closing) {
@@ -434,6 +470,7 @@ static void start(struct hm_upstream *u)
         if (!is_near(u) && !hm_link_has_route(u->link)) {
             step_type(u, HM_UPSYNC_EV_LINK_DOWN);
         }
+        tell_limits(u);
         step_type(u, HM_UPSYNC_EV_START);
         hm_journal_write(u->node->journal, HM_JOURNAL_INFO, "the upstream is %s%s",
                          u->exchange.peer.url,
@@ -493,6 +530,19 @@ static void on_link(void *owner, bool has_route)
     }
 }
 
+/* A node's own, and always the same. */
+static uint32_t late_s(const struct hm_node *node)
+{
+    return (uint32_t)(node->keys.public_key[0] << 8 | node->keys.public_key[1]) %
+           WINDOW_LATE_S;
+}
+
+/* What was begun of one that could not be opened. */
+static void on_lost_link(void *owner)
+{
+    free(owner);
+}
+
 /* What others call. */
 
 int hm_upstream_open(struct hm_node *node, struct hm_upstream **out_upstream)
@@ -509,6 +559,11 @@ int hm_upstream_open(struct hm_node *node, struct hm_upstream **out_upstream)
         free(u);
         return HM_NOMEM;
     }
+    if (hm_sync_limits_open(node->loop, &node->config, late_s(node), on_limits, u,
+                            &u->limits) != HM_OK) {
+        hm_link_close(u->link, on_lost_link);
+        return HM_NOMEM;
+    }
     if (errmsg[0] != 0) {
         hm_journal_write(node->journal, HM_JOURNAL_WARNING, "%s", errmsg);
     }
@@ -516,7 +571,7 @@ int hm_upstream_open(struct hm_node *node, struct hm_upstream **out_upstream)
     (void)uv_timer_init(node->loop, &u->nudge);
     u->timer.data = u;
     u->nudge.data = u;
-    u->handles = 3;
+    u->handles = 4;
     begin_load(u);
     *out_upstream = u;
     return HM_OK;
@@ -529,18 +584,45 @@ void hm_upstream_reload(struct hm_upstream *u)
     }
 }
 
+void hm_upstream_reconfigured(struct hm_upstream *u)
+{
+    if (u != NULL && !u->closing) {
+        hm_sync_limits_reload(u->limits);
+        on_limits(u);
+    }
+}
+
+/* The wall clock's time of the next try by itself; 0: none. */
+static int64_t next_utc_ms(const struct hm_upstream *u)
+{
+    uint64_t now = uv_now(u->node->loop);
+    struct timespec wall;
+
+    if (!u->started || u->timer_at_ms == 0) {
+        return 0;
+    }
+    (void)clock_gettime(CLOCK_REALTIME, &wall);
+    return (int64_t)wall.tv_sec * 1000 +
+           (int64_t)(u->timer_at_ms > now ? u->timer_at_ms - now : 0);
+}
+
 void hm_upstream_facts(const struct hm_upstream *u, struct hm_upstream_facts *out)
 {
     if (u == NULL) {
-        *out =
-            (struct hm_upstream_facts){.url = "", .state = "offline", .last_error = ""};
+        *out = (struct hm_upstream_facts){
+            .url = "", .state = "offline", .last_error = "", .waits_for = ""};
         return;
     }
     *out = (struct hm_upstream_facts){.known = u->started,
                                       .url = u->exchange.peer.url,
                                       .last_error = u->last_error,
                                       .last_ok_utc_ms = u->last_ok_utc_ms,
+                                      .waits_for = "",
+                                      .next_utc_ms = next_utc_ms(u),
                                       .paused = u->started && u->machine.paused};
+    if (u->started) {
+        out->waits_for = hm_upsync_waits_for(&u->machine, uv_now(u->node->loop));
+    }
     if (u->talked && u->outcome == HM_UPSTREAM_REFUSED) {
         out->state = "refused";
     } else {

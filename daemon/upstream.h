@@ -45,6 +45,8 @@ struct hm_upstream_facts {
     const char *url;
     const char *state;      /* linked, offline, refused */
     const char *last_error; /* "" for none */
+    const char *waits_for; /* why nothing starts by itself now; hm_upsync_waits_for() */
+    int64_t next_utc_ms;   /* of the next look or try by itself; 0: none stands */
     int64_t last_ok_utc_ms; /* 0: never */
     bool paused;
 };
@@ -54,6 +56,8 @@ int hm_upstream_open(struct hm_node *node,
                      struct hm_upstream **out_upstream) HM_MUST_USE;
 /* The node has got an upstream: read it. */
 void hm_upstream_reload(struct hm_upstream *u);
+/* The node's configuration is another one: its [sync] counts from now on. */
+void hm_upstream_reconfigured(struct hm_upstream *u);
 void hm_upstream_facts(const struct hm_upstream *u, struct hm_upstream_facts *out);
 
 /* Something is to be sent. */

@@ -1,11 +1,11 @@
 /* Happy path: build() on the writer -> on_built() posts -> on_answer() ->
  * adopt() on the writer -> on_adopted() -> done().
- * Failures: each step sets outcome, err and text and goes to done().
+ * Failures: each step sets outcome, err and text and goes to done(). A kept connection
+ * that turns out to be dead is one post() more.
  * Close: cancel() cuts the call; a job on the writer ends by itself, and what follows
  * it is left out. */
 #include "daemon/upstream_exchange.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "protocol/message.h"
 #include "protocol/text.h"
 
-enum { LOW_SPEED_S = 60, RETRY_AFTER_S_MAX = 24 * 60 * 60 };
+enum { CONNECT_MS_MAX = 30 * 1000 };
 
 static int64_t utc_ms(void)
 {
@@ -54,20 +54,6 @@ __attribute__((format(printf, 4, 5))) static void fail(struct hm_upstream_exchan
     finish(x);
 }
 
-const char *hm_upstream_exchange_detail(struct hm_http_call *call, char *out,
-                                        size_t room)
-{
-    json_t *json =
-        json_loadb((const char *)call->answer.data, call->answer.len, 0, NULL);
-    const char *detail = json_string_value(json_object_get(json, "detail"));
-
-    if (detail != NULL) {
-        (void)snprintf(out, room, "%s", detail);
-    }
-    json_decref(json);
-    return detail == NULL ? NULL : out;
-}
-
 /* The reply. */
 
 static void adopt(struct hm_store_job *job, const struct hm_store_side *side)
@@ -93,9 +79,10 @@ static void on_adopted(struct hm_store_job *job)
 
     if (job->err == HM_MALFORMED || job->err == HM_TRUNCATED ||
         job->err == HM_NONCANONICAL || job->err == HM_TOOBIG) {
+        x->foreign = true;
         fail(x, HM_UPSTREAM_OFFLINE, job->err,
-             "what came from %s is not a hub's answer: a captive portal, or a broken "
-             "link",
+             "a captive portal answered, or the link is broken: open a browser and "
+             "look (what came from %s is not a hub's answer; nothing was changed)",
              x->peer.url);
     } else if (job->err == HM_SIGNATURE) {
         fail(x, HM_UPSTREAM_REFUSED, job->err,
@@ -129,72 +116,46 @@ static void take_answer(struct hm_upstream_exchange *x)
 
 /* The call. */
 
-static uint64_t retry_after_ms(const char *text)
+static void post(struct hm_upstream_exchange *x);
+
+/* A kept connection whose other end has gone is no sign of the hub: once more, on a
+ * fresh one. The hub knows a change that came through by its chain. */
+static bool was_dead(const struct hm_upstream_exchange *x)
 {
-    char *end = NULL;
-    unsigned long seconds = strtoul(text, &end, 10);
-
-    if (text[0] < '0' || text[0] > '9' || seconds > RETRY_AFTER_S_MAX) {
-        return 0;
-    }
-    return (uint64_t)seconds * 1000;
-}
-
-static void on_refused(struct hm_upstream_exchange *x)
-{
-    struct hm_http_call *call = &x->call;
-    char detail[HM_UPSTREAM_TEXT_MAX - 64];
-    const char *why = hm_upstream_exchange_detail(call, detail, sizeof detail);
-
-    x->retry_after_ms = retry_after_ms(call->retry_after);
-    switch (call->status) {
-    case 400:
-    case 409:
-    case 413:
-        fail(x, HM_UPSTREAM_REFUSED, HM_INVALID, "the hub does not take it: %s",
-             why == NULL ? "no reason given" : why);
-        break;
-    case 401:
-    case 403:
-        fail(x, HM_UPSTREAM_REFUSED, HM_DENIED, "the hub refuses this node: %s",
-             why == NULL ? "no reason given" : why);
-        break;
-    case 500:
-    case 503:
-    case 507:
-        fail(x, HM_UPSTREAM_OFFLINE, HM_AGAIN, "the hub can't now: %s",
-             why == NULL ? "no reason given" : why);
-        break;
-    default:
-        fail(x, HM_UPSTREAM_OFFLINE, HM_NETWORK,
-             "what answers at %s is not a hub: a captive portal, or a wrong address",
-             x->peer.url);
-        break;
-    }
+    return x->call.err == HM_NETWORK && x->call.reused && x->call.status == 0 &&
+           !x->again && !x->canceled;
 }
 
 static void on_answer(struct hm_http_call *call)
 {
     struct hm_upstream_exchange *x =
         HM_CONTAINER_OF(call, struct hm_upstream_exchange, call);
+    struct hm_upstream_verdict verdict;
 
     x->calling = false;
     x->received_utc_ms = utc_ms();
-    if (call->err == HM_DENIED) {
-        fail(x, HM_UPSTREAM_REFUSED, HM_DENIED,
-             "another server than the hub answers at %s", x->peer.url);
-    } else if (call->err != HM_OK) {
-        fail(x, HM_UPSTREAM_OFFLINE, call->err, "%s", call->errmsg);
-    } else if (call->status == 200 &&
-               strcmp(call->content_type, "application/octet-stream") == 0) {
-        take_answer(x);
-    } else if (call->status == 200) {
-        fail(x, HM_UPSTREAM_OFFLINE, HM_NETWORK,
-             "what answers at %s is not a hub: a captive portal, or a wrong address",
-             x->peer.url);
-    } else {
-        on_refused(x);
+    if (was_dead(x)) {
+        x->again = true;
+        hm_http_call_deinit(&x->call);
+        post(x);
+        return;
     }
+    hm_upstream_answer_judge(call, x->peer.url, x->received_utc_ms / 1000, &verdict);
+    if (verdict.take) {
+        take_answer(x);
+        return;
+    }
+    x->retry_after_ms = verdict.retry_after_ms;
+    x->foreign = verdict.foreign;
+    fail(x, verdict.outcome, verdict.err, "%s", verdict.text);
+}
+
+/* A handshake moves no bytes that could be called slow. */
+static uint32_t connect_ms(const struct hm_node *node)
+{
+    uint32_t patience_ms = node->config.sync_patience_s * 1000;
+
+    return patience_ms < CONNECT_MS_MAX ? patience_ms : CONNECT_MS_MAX;
 }
 
 static void post(struct hm_upstream_exchange *x)
@@ -211,10 +172,13 @@ static void post(struct hm_upstream_exchange *x)
                                     .header_count = 3,
                                     .body = hm_buf_bytes(&x->request),
                                     .answer_bytes_max = HM_REPLY_BYTES_MAX,
-                                    .low_speed_s_max = LOW_SPEED_S,
+                                    .connect_ms_max = connect_ms(x->node),
+                                    .low_speed_s_max = x->node->config.sync_patience_s,
                                     .pin = x->peer.pin,
                                     .https_only = true,
+                                    .fresh = x->again,
                                     .cb = on_answer};
+    hm_proxy_settings_use(&x->node->proxy, &x->call);
     x->sent_utc_ms = utc_ms();
     err = hm_http_client_submit(x->node->client, &x->call);
     if (err != HM_OK) {
@@ -266,6 +230,8 @@ int hm_upstream_exchange_start(struct hm_upstream_exchange *x, size_t chunk_byte
     x->call = (struct hm_http_call){0};
     x->chunk_bytes = chunk_bytes;
     x->canceled = false;
+    x->again = false;
+    x->foreign = false;
     hm_buf_init(&x->request, HM_REQUEST_BYTES_MAX);
     x->job = (struct hm_store_job){.work = build, .done = on_built};
     return hm_store_thread_submit(x->node->store, HM_STORE_WRITE, &x->job);

@@ -6,22 +6,17 @@
 #define HM_DAEMON_UPSTREAM_EXCHANGE_H
 
 #include "daemon/node.h"
+#include "daemon/upstream_answer.h"
 #include "storage/adopt.h"
 #include "storage/upload.h"
 
-enum { HM_UPSTREAM_URL_MAX = 300, HM_UPSTREAM_TEXT_MAX = 300 };
+enum { HM_UPSTREAM_URL_MAX = 300 };
 
 /* Where and as whom; copied from the store. */
 struct hm_upstream_peer {
     char url[HM_UPSTREAM_URL_MAX]; /* "https://host:port" */
     char pin[HM_TLS_KEY_PIN_CHARS_MAX];
     char authorization[128]; /* secret */
-};
-
-enum hm_upstream_outcome {
-    HM_UPSTREAM_OK,
-    HM_UPSTREAM_OFFLINE, /* it may work later */
-    HM_UPSTREAM_REFUSED  /* a person must do something */
 };
 
 struct hm_upstream_exchange;
@@ -38,6 +33,7 @@ struct hm_upstream_exchange {
     int err;                         /* HM_OK when the outcome is */
     char text[HM_UPSTREAM_TEXT_MAX]; /* one line for people, "" when OK */
     uint64_t retry_after_ms;
+    bool foreign; /* somebody else than the hub answered */
     struct hm_upload upload;
     struct hm_adopt adopt;
     uint64_t sent_bytes;
@@ -48,6 +44,7 @@ struct hm_upstream_exchange {
     size_t chunk_bytes;
     bool canceled;
     bool calling;
+    bool again; /* on a fresh connection, since a kept one was dead */
     struct hm_store_job job;
     struct hm_http_call call;
     struct hm_http_header headers[3];
@@ -64,9 +61,5 @@ int hm_upstream_exchange_start(struct hm_upstream_exchange *x,
                                size_t chunk_bytes) HM_MUST_USE;
 /* done() comes soon, with HM_CANCELED unless it was over already. */
 void hm_upstream_exchange_cancel(struct hm_upstream_exchange *x);
-
-/* The one line of a problem document, or NULL. In buf, which it ends with a NUL. */
-const char *hm_upstream_exchange_detail(struct hm_http_call *call, char *out,
-                                        size_t room);
 
 #endif

@@ -21,7 +21,8 @@
 enum {
     ARENA_BYTES_MAX = 512 * 1024 * 1024,
     CLOCK_STEP_MS = 2000, /* a smaller difference is not worth a write */
-    LAST_OK_EVERY_MS = 60 * 1000
+    LAST_OK_EVERY_MS = 60 * 1000,
+    RETRY_AFTER_S_MAX = 24 * 60 * 60 /* a longer wish counts as this */
 };
 
 /* What a reply said about one scope. */
@@ -86,9 +87,9 @@ static int take_head(struct adopting *a, struct hm_bytes payload, int64_t sent_u
     (void)snprintf(a->out.text, sizeof a->out.text, "%.*s", (int)time.text.len,
                    (const char *)time.text.data);
     a->out.version_refused = time.version == 0;
-    if (time.retry_after_s < 24 * 60 * 60) {
-        a->out.retry_after_ms = time.retry_after_s * 1000;
-    }
+    a->out.retry_after_ms = time.retry_after_s < RETRY_AFTER_S_MAX
+                                ? time.retry_after_s * 1000
+                                : RETRY_AFTER_S_MAX * 1000ULL;
     /* Half of what differs at each end; wrong by half the asymmetry of the link. */
     a->out.clock_offset_ms = (time.received_ms / 2 - sent_utc_ms / 2) +
                              (time.sent_ms / 2 - received_utc_ms / 2);

@@ -46,6 +46,13 @@ static void show_upstream(FILE *out, const json_t *document)
     if (!is_null(document, "upstream.last_error")) {
         hm_cli_print_fill(out, document, " ({upstream.last_error})");
     }
+    if (!is_null(document, "upstream.waits_for")) {
+        hm_cli_print_fill(out, document, "\n            waits: {upstream.waits_for}");
+        if (!is_null(document, "upstream.next_try")) {
+            hm_cli_print_fill(out, document,
+                              ", until {upstream.next_try} or hamlet sync");
+        }
+    }
     (void)fputs(json_is_true(json_object_get(document, "paused"))
                     ? "\n            syncing is paused: hamlet sync resume\n"
                     : "\n",

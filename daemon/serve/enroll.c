@@ -267,7 +267,7 @@ static bool take_grant(struct enrolling *e)
 static void on_refused(struct enrolling *e)
 {
     char detail[200];
-    const char *why = hm_upstream_exchange_detail(&e->call, detail, sizeof detail);
+    const char *why = hm_upstream_answer_detail(&e->call, detail, sizeof detail);
 
     (void)snprintf(e->why, sizeof e->why, "the hub does not take this code: %s",
                    why == NULL ? "no reason given" : why);
@@ -279,13 +279,11 @@ static void on_answer(struct hm_http_call *call)
 {
     struct enrolling *e = HM_CONTAINER_OF(call, struct enrolling, call);
 
-    if (call->err == HM_DENIED) {
-        (void)snprintf(e->why, sizeof e->why,
-                       "another server than the hub of this code answers at %.200s",
-                       e->code.host_port);
-        end_error(e, HM_NETWORK, e->why);
-    } else if (call->err != HM_OK) {
-        (void)snprintf(e->why, sizeof e->why, "%s", call->errmsg);
+    if (call->err != HM_OK) {
+        struct hm_upstream_verdict verdict;
+
+        hm_upstream_answer_judge(call, e->url, 0, &verdict);
+        (void)snprintf(e->why, sizeof e->why, "%s", verdict.text);
         end_error(e, HM_NETWORK, e->why);
     } else if (call->status >= 400) {
         on_refused(e);
@@ -337,6 +335,7 @@ static void ask(struct enrolling *e)
                                     .pin = e->pin,
                                     .https_only = true,
                                     .cb = on_answer};
+    hm_proxy_settings_use(&e->loop->x.node->proxy, &e->call);
     if (e->body != NULL) {
         err = hm_http_client_submit(e->loop->x.node->client, &e->call);
     }

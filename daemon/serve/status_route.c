@@ -187,10 +187,12 @@ static json_t *upstream_json(const struct hm_upstream_facts *upstream)
     if (!upstream->known) {
         return json_null();
     }
-    return json_pack("{s:s, s:s, s:o, s:s?}", "url", upstream->url, "state",
-                     upstream->state, "last_ok",
-                     hm_node_facts_time(upstream->last_ok_utc_ms), "last_error",
-                     upstream->last_error[0] == 0 ? NULL : upstream->last_error);
+    return json_pack(
+        "{s:s, s:s, s:o, s:s?, s:s?, s:o}", "url", upstream->url, "state",
+        upstream->state, "last_ok", hm_node_facts_time(upstream->last_ok_utc_ms),
+        "last_error", upstream->last_error[0] == 0 ? NULL : upstream->last_error,
+        "waits_for", upstream->waits_for[0] == 0 ? NULL : upstream->waits_for,
+        "next_try", hm_node_facts_time(upstream->next_utc_ms));
 }
 
 /* What the store would say, when it can't be read any more. */

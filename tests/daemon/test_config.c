@@ -53,6 +53,32 @@ HM_TEST(settings_are_taken)
     assert_int_equal(config.disk_refuse_mb, 0);
     assert_int_equal(config.disk_reserve_mb, 8);
     assert_int_equal(config.disk_check_s, 1);
+    assert_int_equal(config.sync_patience_s, 60);
+    assert_int_equal(config.metered, HM_CONFIG_METERED_AUTO);
+    assert_int_equal(config.windows.count, 0);
+    assert_string_equal(config.proxy, "");
+}
+
+HM_TEST(settings_of_the_link_are_taken)
+{
+    struct hm_config config =
+        parse("[node]\nname = a\n[sync]\nmetered = never\nlink = metered\n"
+              "window = 20:00-06:00, 12:00-13:00\npatience_s = 5\n[proxy]\n"
+              "url = http://proxy.xa.vn:3128\nuser = lan\npassword_file = keys/proxy\n"
+              "no_proxy = 10.0.0.1,.xa.vn\n");
+
+    assert_int_equal(config.metered, HM_CONFIG_METERED_NEVER);
+    assert_int_equal(config.link, HM_CONFIG_LINK_METERED);
+    assert_int_equal(config.windows.count, 2);
+    assert_int_equal(config.sync_patience_s, 5);
+    assert_string_equal(config.proxy, "http://proxy.xa.vn:3128");
+    assert_string_equal(config.proxy_user, "lan");
+    assert_string_equal(config.proxy_password_file, "keys/proxy");
+    assert_string_equal(config.proxy_except, "10.0.0.1,.xa.vn");
+    config = parse("[node]\nname = a\n[proxy]\nurl = environment\n");
+    assert_string_equal(config.proxy, HM_CONFIG_PROXY_ENVIRONMENT);
+    config = parse("[node]\nname = a\n[proxy]\nurl = http://[::1]:3128\n");
+    assert_string_equal(config.proxy, "http://[::1]:3128");
 }
 
 /* A person mends it by hand: file, line and what is expected. */
@@ -67,6 +93,7 @@ HM_TEST(mistakes_are_named_by_their_line)
     check_refused("[web]\naddress = off\n", "name is missing");
     check_refused("[node]\nname = a\n[disk]\nwarn_mb = 10\n", "refuse_mb is above");
     check_refused("[node]\nname =\n", "line 2");
+    check_refused("[node]\nname = a\n[proxy]\npassword_file = x\n", "without user");
 }
 
 /* The page and its token must never be in reach of the network. */
@@ -80,14 +107,28 @@ HM_TEST(the_page_stays_on_loopback)
 
 HM_TEST(bad_values_are_refused)
 {
-    static const char *const values[] = {
-        "[hub]\nlisten = 8471",          "[hub]\nlisten = localhost:8471",
-        "[hub]\nlisten = 1.2.3.4:0",     "[hub]\nlisten = 1.2.3.4:65536",
-        "[hub]\nlisten = 1.2.3.4:8471x", "[hub]\npublic = nowhere",
-        "[hub]\npublic = a b:1",         "[log]\nlevel = loud",
-        "[disk]\nwarn_mb = -1",          "[disk]\nwarn_mb = 10k",
-        "[disk]\ncheck_s = 0",           "[disk]\ncheck_s = 3601",
-        "[store]\npath = postgres://a/b"};
+    static const char *const values[] = {"[hub]\nlisten = 8471",
+                                         "[hub]\nlisten = localhost:8471",
+                                         "[hub]\nlisten = 1.2.3.4:0",
+                                         "[hub]\nlisten = 1.2.3.4:65536",
+                                         "[hub]\nlisten = 1.2.3.4:8471x",
+                                         "[hub]\npublic = nowhere",
+                                         "[hub]\npublic = a b:1",
+                                         "[log]\nlevel = loud",
+                                         "[disk]\nwarn_mb = -1",
+                                         "[disk]\nwarn_mb = 10k",
+                                         "[disk]\ncheck_s = 0",
+                                         "[disk]\ncheck_s = 3601",
+                                         "[store]\npath = postgres://a/b",
+                                         "[sync]\nmetered = yes",
+                                         "[sync]\nlink = slow",
+                                         "[sync]\nwindow = at night",
+                                         "[sync]\npatience_s = 1",
+                                         "[sync]\npatience_s = 601",
+                                         "[proxy]\nurl = proxy:3128",
+                                         "[proxy]\nurl = https://proxy:3128",
+                                         "[proxy]\nurl = http://a b:1",
+                                         "[proxy]\nurl = http://proxy"};
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         char text[256];

@@ -219,6 +219,7 @@ HM_TEST(pinned_key)
     perform(&s, &one);
     assert_int_equal(one.call.err, HM_DENIED);
     assert_non_null(strstr(one.call.errmsg, "is not the pinned one"));
+    assert_int_equal(one.call.trouble, HM_HTTP_STRANGER);
     hm_http_call_deinit(&one.call);
     prepare(&one, "https", port, "/hello"); /* no pin: no CA knows it */
     perform(&s, &one);
@@ -275,6 +276,93 @@ HM_TEST(peers_that_misbehave)
         hm_http_call_deinit(&one.call);
         hm_test_peer_close(&peer);
     }
+    scene_close(&s);
+}
+
+/* A person is told what to look at, not what curl calls it. */
+HM_TEST(what_stands_in_the_way_is_named)
+{
+    static const struct {
+        const char *scheme;
+        const char *says;
+        bool ends;
+        bool proxy;
+        enum hm_http_trouble trouble;
+    } peers[] = {
+        /* A portal that speaks HTTP where TLS was to begin, and one that hangs up. */
+        {"https", "HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n", true, false,
+         HM_HTTP_STRANGER},
+        {"https", "<html>sign in</html>", false, false, HM_HTTP_STRANGER},
+        {"https", "", true, false, HM_HTTP_BROKEN},
+        {"http", "\x16\x03\x01 no HTTP at all\r\n\r\n", true, false, HM_HTTP_STRANGER},
+        {"http", "", false, false, HM_HTTP_SILENT},
+        {"https", "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", true, true,
+         HM_HTTP_PROXY_DENIES},
+        {"https", "HTTP/1.1 502 No\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n",
+         true, true, HM_HTTP_PROXY_FAILS},
+        {"https", "<html>sign in</html>", true, true, HM_HTTP_PROXY_FAILS},
+        {"https", "", true, true, HM_HTTP_PROXY_FAILS},
+        {"https", "HTTP/1.1 200 OK\r\nRetry-After: 9\r\n\r\n<html></html>", true, true,
+         HM_HTTP_STRANGER},
+    };
+    struct scene s;
+    struct one one;
+
+    scene_open(&s, false);
+    for (size_t i = 0; i < sizeof peers / sizeof peers[0]; i++) {
+        struct hm_test_peer peer;
+        char proxy[64];
+
+        hm_test_peer_open(&peer, &s.loop, peers[i].says, peers[i].ends);
+        prepare(&one, peers[i].scheme, peer.port, "/");
+        one.call.low_speed_s_max = 1;
+        (void)snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", (unsigned)peer.port);
+        one.call.proxy = peers[i].proxy ? proxy : NULL;
+        perform(&s, &one);
+        if (one.call.trouble != peers[i].trouble) {
+            fail_msg("%zu: %d, not %d: %s", i, (int)one.call.trouble,
+                     (int)peers[i].trouble, one.call.errmsg);
+        }
+        assert_int_not_equal(one.call.err, HM_OK);
+        assert_string_equal(one.call.retry_after, ""); /* the proxy's is nobody's */
+        hm_http_call_deinit(&one.call);
+        hm_test_peer_close(&peer);
+    }
+    prepare(&one, "http", 1, "/");
+    perform(&s, &one);
+    assert_int_equal(one.call.trouble, HM_HTTP_NO_CONNECTION);
+    hm_http_call_deinit(&one.call);
+    prepare(&one, "http", 1, "/");
+    one.call.url = "http://no.such.name.invalid/";
+    perform(&s, &one);
+    assert_int_equal(one.call.trouble, HM_HTTP_NO_NAME);
+    hm_http_call_deinit(&one.call);
+    scene_close(&s);
+}
+
+/* Told to look at the environment, it does, and not otherwise. */
+HM_TEST(environment_proxy_is_a_choice)
+{
+    struct hm_test_peer peer;
+    struct scene s;
+    struct one one;
+    char proxy[64];
+
+    scene_open(&s, false);
+    hm_test_peer_open(&peer, &s.loop,
+                      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy", true);
+    (void)snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", (unsigned)peer.port);
+    CHECK_OK(setenv("http_proxy", proxy, 1));
+    prepare(&one, "http", hm_http_server_port(s.site.server), "/hello");
+    one.call.proxy_environment = true;
+    perform(&s, &one);
+    check_answer(&one, 200, "proxy");
+    hm_http_call_deinit(&one.call);
+    CHECK_OK(setenv("no_proxy", "127.0.0.1", 1));
+    perform(&s, &one);
+    check_answer(&one, 200, "hello");
+    hm_http_call_deinit(&one.call);
+    hm_test_peer_close(&peer);
     scene_close(&s);
 }
 

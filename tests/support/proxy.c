@@ -30,6 +30,7 @@ enum { REPLY_QUIET_MS = 150 };
 struct link {
     bool used;
     bool connecting;
+    bool frozen;
     bool losing; /* a request has passed whose reply is swallowed */
     int client;
     int target;
@@ -54,6 +55,7 @@ struct hm_proxy {
     struct hm_proxy_mode mode;
     struct hm_proxy_bucket up;
     struct hm_proxy_bucket down;
+    uint64_t next_cut_ms;            /* of cut_every_ms */
     struct hm_proxy_counters closed; /* of the connections that are over */
     struct link links[HM_PROXY_CONNECTIONS_AT_ONCE];
     struct hm_proxy_connection kept[HM_PROXY_CONNECTIONS_KEPT];
@@ -121,12 +123,26 @@ static void end_link(struct hm_proxy *proxy, struct link *link, enum ending endi
     hm_proxy_flow_clear(&link->down);
 }
 
-static void end_all_links(struct hm_proxy *proxy)
+static void end_all_as(struct hm_proxy *proxy, enum ending ending)
 {
     for (size_t i = 0; i < HM_PROXY_CONNECTIONS_AT_ONCE; i++) {
         if (proxy->links[i].used) {
-            end_link(proxy, &proxy->links[i], ENDING_RESET);
+            end_link(proxy, &proxy->links[i], ending);
         }
+    }
+}
+
+static void end_all_links(struct hm_proxy *proxy)
+{
+    end_all_as(proxy, ENDING_RESET);
+}
+
+/* A village's mast hands the laptop over, and every connection is gone. */
+static void cut_by_time(struct hm_proxy *proxy, uint64_t now_ms)
+{
+    if (proxy->mode.cut_every_ms > 0 && now_ms >= proxy->next_cut_ms) {
+        end_all_as(proxy, ENDING_CUT);
+        proxy->next_cut_ms = now_ms + proxy->mode.cut_every_ms;
     }
 }
 
@@ -287,7 +303,7 @@ static void watch_link(struct hm_proxy *proxy, const struct link *link, uint64_t
 {
     *client = (struct pollfd){.fd = -1};
     *target = (struct pollfd){.fd = -1};
-    if (!link->used || proxy->mode.stall) {
+    if (!link->used || link->frozen || proxy->mode.stall) {
         return;
     }
     if (link->connecting) {
@@ -315,6 +331,10 @@ static int watch_all(struct hm_proxy *proxy, struct pollfd *fds)
     uint64_t now_ms = clock_ms();
     uint64_t next_ms = now_ms + 60000;
 
+    if (proxy->mode.cut_every_ms > 0 && proxy->next_cut_ms < next_ms) {
+        next_ms = proxy->next_cut_ms;
+    }
+
     fds[POLL_WAKE] = (struct pollfd){.fd = proxy->wake[0], .events = POLLIN};
     fds[POLL_LISTENER] = (struct pollfd){
         .fd = free_link(proxy) == NULL ? -1 : proxy->listener, .events = POLLIN};
@@ -336,10 +356,11 @@ static void move_all(struct hm_proxy *proxy, const struct pollfd *fds)
     }
     hm_proxy_bucket_fill(&proxy->up, now_ms);
     hm_proxy_bucket_fill(&proxy->down, now_ms);
+    cut_by_time(proxy, now_ms);
     for (size_t i = 0; i < HM_PROXY_CONNECTIONS_AT_ONCE; i++) {
         struct link *link = &proxy->links[i];
 
-        if (!link->used || proxy->mode.stall) {
+        if (!link->used || link->frozen || proxy->mode.stall) {
             continue;
         }
         if (link->connecting && fds[POLL_LINKS + 2 * i + 1].revents != 0 &&
@@ -474,6 +495,7 @@ void hm_proxy_set(struct hm_proxy *proxy, const struct hm_proxy_mode *mode)
     proxy->up = (struct hm_proxy_bucket){.bytes_per_s = mode->bytes_per_s,
                                          .filled_at_ms = clock_ms()};
     proxy->down = proxy->up;
+    proxy->next_cut_ms = clock_ms() + mode->cut_every_ms;
     for (size_t i = 0; i < HM_PROXY_CONNECTIONS_AT_ONCE; i++) {
         proxy->links[i].up.passed_0 = proxy->links[i].up.passed;
         proxy->links[i].down.passed_0 = proxy->links[i].down.passed;
@@ -497,6 +519,25 @@ struct hm_proxy_mode hm_proxy_mode(struct hm_proxy *proxy)
     mode = proxy->mode;
     (void)pthread_mutex_unlock(&proxy->lock);
     return mode;
+}
+
+void hm_proxy_freeze(struct hm_proxy *proxy)
+{
+    (void)pthread_mutex_lock(&proxy->lock);
+    for (size_t i = 0; i < HM_PROXY_CONNECTIONS_AT_ONCE; i++) {
+        proxy->links[i].frozen = proxy->links[i].used;
+    }
+    take_effect(proxy);
+    (void)pthread_mutex_unlock(&proxy->lock);
+}
+
+void hm_proxy_retarget(struct hm_proxy *proxy, uint16_t target)
+{
+    (void)pthread_mutex_lock(&proxy->lock);
+    proxy->target = target;
+    end_all_links(proxy);
+    take_effect(proxy);
+    (void)pthread_mutex_unlock(&proxy->lock);
 }
 
 void hm_proxy_reset(struct hm_proxy *proxy)

@@ -27,6 +27,7 @@ struct hm_proxy_mode {
     bool always;          /* cuts and lost replies on every connection, not just once */
     bool down;            /* refuse new connections, reset those that are open */
     bool stall;           /* carry nothing, close nothing: a half-open link */
+    uint32_t cut_every_ms; /* cut all connections so often; 0: never */
 };
 
 struct hm_proxy_counters {
@@ -34,7 +35,7 @@ struct hm_proxy_counters {
     uint64_t up;          /* bytes delivered to the target */
     uint64_t down;        /* bytes delivered to clients */
     uint64_t requests;    /* requests seen to begin, see tls_watch.h */
-    uint64_t cuts;        /* connections cut by cut_up, cut_down or drop_reply */
+    uint64_t cuts;        /* connections cut by a mode, but not by down */
     uint64_t swallowed;   /* bytes of lost replies */
 };
 
@@ -63,6 +64,11 @@ void hm_proxy_set(struct hm_proxy *proxy, const struct hm_proxy_mode *mode);
 /* The mode as it is now: a cut or a lost reply that was asked for once is gone from it
  * when it has happened. */
 struct hm_proxy_mode hm_proxy_mode(struct hm_proxy *proxy);
+/* Connections that are open now carry nothing any more, and nobody is told: a middlebox
+ * has forgotten them. New ones work. */
+void hm_proxy_freeze(struct hm_proxy *proxy);
+/* New connections go to another port from now on; open ones are reset. */
+void hm_proxy_retarget(struct hm_proxy *proxy, uint16_t target);
 /* Resets (RST) every open connection; new ones are taken as before. */
 void hm_proxy_reset(struct hm_proxy *proxy);
 
