@@ -76,6 +76,9 @@ static int answering(const struct hm_frame *frame, struct hm_downsync_wish *out,
     case HM_FRAME_WANT:
         out->type = HM_DOWNSYNC_BLOB;
         return hm_want_read(frame->payload, &out->u.want);
+    case HM_FRAME_HEARD:
+        out->type = HM_DOWNSYNC_TELL;
+        return hm_heard_read(frame->payload, &out->u.heard);
     default:
         *found = false;
         return HM_OK;

@@ -2,12 +2,12 @@
  * time, what is to be looked up or stored. No I/O; the store carries the wishes out
  * (storage/serve.h). No session: a request is a whole.
  *
- * Order in a request: HELLO first; then LOGS, CURSORs, SEGMENTs, HASHES and WANTs in
- * any order. Wishes come in three phases, each in the order of the frames:
+ * Order in a request: HELLO first; then LOGS, CURSORs, SEGMENTs, HEARD, HASHES and
+ * WANTs in any order. Wishes come in three phases, each in the order of the frames:
  *
  *   STORE   ACCEPT a segment, CHECK an offered log     to be committed durably
- *   ANSWER  FEED of a cursor, COMPARE hashes, GIVE a piece of a blob
- *   DONE
+ *   ANSWER  FEED of a cursor, COMPARE hashes, GIVE a piece of a blob, TELL of the
+ * centre DONE
  *
  * Nothing is acknowledged before the STORE phase is on disk: the caller commits when it
  * sees the first wish that is not of it. Pure: views point into the request; not
@@ -24,6 +24,7 @@ enum hm_downsync_wish_type {
     HM_DOWNSYNC_COMPARE, /* hashes: answer GIVE for what differs, NEED for what is
                           * unknown */
     HM_DOWNSYNC_BLOB,    /* want: answer a BLOB piece */
+    HM_DOWNSYNC_TELL,    /* heard: answer what came from the centre since */
     HM_DOWNSYNC_DONE
 };
 
@@ -35,6 +36,7 @@ struct hm_downsync_wish {
         struct hm_cursor cursor;
         struct hm_hash_list hashes;
         struct hm_want want;
+        struct hm_heard heard;
     } u;
 };
 

@@ -221,6 +221,81 @@ int hm_logs_read(struct hm_bytes payload, struct hm_arena *arena,
     return err;
 }
 
+void hm_at_centre_write(struct hm_buf *buf, const struct hm_at_centre *logs,
+                        size_t count)
+{
+    struct hm_buf item;
+
+    hm_buf_init(&item, ITEM_BYTES_MAX);
+    hm_pack_array(&item, count);
+    for (size_t i = 0; i < count; i++) {
+        hm_pack_array(&item, 2);
+        hm_pack_uint(&item, logs[i].incarnation);
+        hm_pack_uint(&item, logs[i].count);
+    }
+    write_item(buf, HM_FRAME_AT_CENTRE, &item, nothing);
+}
+
+int hm_at_centre_read(struct hm_bytes payload, struct hm_arena *arena,
+                      struct hm_at_centre **out_logs, size_t *out_count)
+{
+    struct hm_reader r;
+    struct hm_at_centre *logs;
+    size_t count;
+    int err = open_item(payload, &r);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    count = hm_unpack_array(&r, HM_MESSAGE_LOGS_MAX);
+    logs = hm_arena_array(arena, count, sizeof *logs);
+    if (logs == NULL) {
+        return HM_NOMEM;
+    }
+    for (size_t i = 0; i < count && r.err == HM_OK; i++) {
+        hm_unpack_array_exact(&r, 2);
+        logs[i].incarnation = hm_unpack_uint(&r);
+        logs[i].count = hm_unpack_uint_max(&r, INT64_MAX);
+    }
+    err = hm_unpack_end(&r);
+    if (err == HM_OK) {
+        *out_logs = logs;
+        *out_count = count;
+    }
+    return err;
+}
+
+void hm_heard_write(struct hm_buf *buf, enum hm_frame_type type,
+                    const struct hm_heard *heard)
+{
+    struct hm_buf item;
+
+    hm_buf_init(&item, ITEM_BYTES_MAX);
+    hm_pack_array(&item, 2);
+    hm_pack_uint(&item, heard->timeline);
+    hm_pack_uint(&item, heard->position);
+    write_item(buf, type, &item, nothing);
+}
+
+int hm_heard_read(struct hm_bytes payload, struct hm_heard *out)
+{
+    struct hm_reader r;
+    struct hm_heard heard;
+    int err = open_item(payload, &r);
+
+    if (err != HM_OK) {
+        return err;
+    }
+    hm_unpack_array_exact(&r, 2);
+    heard.timeline = hm_unpack_uint(&r);
+    heard.position = hm_unpack_uint_max(&r, INT64_MAX);
+    err = hm_unpack_end(&r);
+    if (err == HM_OK) {
+        *out = heard;
+    }
+    return err;
+}
+
 void hm_cursor_write(struct hm_buf *buf, const struct hm_cursor *cursor)
 {
     struct hm_buf item;

@@ -35,6 +35,7 @@ enum hm_frame_type {
     HM_FRAME_SEGMENT = 4, /* raw: a sealed segment */
     HM_FRAME_HASHES = 5,  /* item, then 8 bytes a household */
     HM_FRAME_WANT = 6,    /* a piece of a blob */
+    HM_FRAME_HEARD = 7,   /* what was heard so far of entries at the centre */
     HM_FRAME_HERE = 9,    /* protocol/here.h, here and below */
     HM_FRAME_ITEM = 10,
     /* replies */
@@ -46,6 +47,8 @@ enum hm_frame_type {
     HM_FRAME_NEED = 37, /* item, then 8 bytes a household that the parent has not */
     HM_FRAME_MORE = 38, /* nothing: ask again at once */
     HM_FRAME_BLOB = 39, /* item, then the bytes of the piece */
+    HM_FRAME_AT_CENTRE = 40, /* logs: how many of their entries are at the centre */
+    HM_FRAME_TOLD = 41,      /* where the next HEARD goes on */
     HM_FRAME_ALARMS = 42,
     HM_FRAME_FORK = 43
 };
@@ -142,6 +145,26 @@ struct hm_receipt {
 };
 void hm_receipt_write(struct hm_buf *buf, const struct hm_receipt *receipt);
 int hm_receipt_read(struct hm_bytes payload, struct hm_receipt *out) HM_MUST_USE;
+
+/* Entries 0 .. count-1 of a log are at the centre, as the parent was told. */
+struct hm_at_centre {
+    uint64_t incarnation;
+    uint64_t count;
+};
+void hm_at_centre_write(struct hm_buf *buf, const struct hm_at_centre *logs,
+                        size_t count);
+int hm_at_centre_read(struct hm_bytes payload, struct hm_arena *arena,
+                      struct hm_at_centre **out_logs, size_t *out_count) HM_MUST_USE;
+
+/* Where a child stands in what its parent, a hub, has heard from the centre: HEARD asks
+ * for what came since, TOLD answers. All zero: at the beginning. */
+struct hm_heard {
+    uint64_t timeline; /* of the parent's feeds */
+    uint64_t position;
+};
+void hm_heard_write(struct hm_buf *buf, enum hm_frame_type type,
+                    const struct hm_heard *heard);
+int hm_heard_read(struct hm_bytes payload, struct hm_heard *out) HM_MUST_USE;
 
 /* Acknowledged, but it did not enter the state. */
 struct hm_quarantined {

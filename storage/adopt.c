@@ -46,6 +46,7 @@ struct adopting {
     const struct hm_bytes *given; /* items of the last GIVE of scope 0 */
     size_t given_count;
     bool head_seen;
+    bool receipt_seen;
     bool blobs_moved;
     struct hm_adopt out;
 };
@@ -84,6 +85,13 @@ static int take_head(struct adopting *a, struct hm_bytes payload, int64_t sent_u
                              "another node answered than the upstream");
     }
     a->head_seen = true;
+    err = hm_store_get_number(a->s, HM_META_UPSTREAM_LEVEL, &known);
+    if (err == HM_NOTFOUND || (err == HM_OK && known != (int64_t)time.level)) {
+        err = hm_store_set_number(a->s, HM_META_UPSTREAM_LEVEL, (int64_t)time.level);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
     (void)snprintf(a->out.text, sizeof a->out.text, "%.*s", (int)time.text.len,
                    (const char *)time.text.data);
     a->out.version_refused = time.version == 0;
@@ -110,6 +118,7 @@ static int take_receipt(struct adopting *a, struct hm_bytes payload)
     unsigned level = 0;
     int err = hm_receipt_read(payload, &receipt);
 
+    a->receipt_seen = a->receipt_seen || err == HM_OK;
     if (err == HM_OK) {
         err = hm_log_get(a->s, receipt.incarnation, &log);
     }
@@ -137,20 +146,67 @@ static int take_receipt(struct adopting *a, struct hm_bytes payload)
                               receipt.level);
 }
 
+static int take_at_centre(struct adopting *a, struct hm_bytes payload)
+{
+    struct hm_at_centre *logs = NULL;
+    size_t count = 0;
+    int err = hm_at_centre_read(payload, a->arena, &logs, &count);
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        struct hm_log log;
+
+        err = hm_log_get(a->s, logs[i].incarnation, &log);
+        if (err == HM_OK) {
+            err = hm_log_set_at_centre(a->s, a->parent, logs[i].incarnation,
+                                       logs[i].count < log.entries ? logs[i].count
+                                                                   : log.entries);
+        }
+        err = err == HM_NOTFOUND ? HM_OK : err; /* another child's */
+    }
+    return err;
+}
+
+/* Where to ask from next. A parent that stands before what it told already was set back
+ * by hand: what it holds is asked anew. */
+static int take_told(struct adopting *a, struct hm_bytes payload)
+{
+    struct hm_cursor_at at;
+    struct hm_heard told;
+    int err = hm_heard_read(payload, &told);
+
+    if (err == HM_OK) {
+        err = hm_cursors_get(a->s, a->parent, HM_CURSOR_HEARD, &at);
+    }
+    if (err == HM_OK && at.timeline == told.timeline && at.position > told.position) {
+        err = hm_log_doubt_receipts(a->s, a->parent, true);
+        if (err == HM_OK) {
+            err = hm_store_set_number(a->s, HM_META_OFFER_LOGS, 1);
+        }
+        a->out.more = true;
+    }
+    if (err == HM_OK) {
+        at =
+            (struct hm_cursor_at){.timeline = told.timeline, .position = told.position};
+        err = hm_cursors_set(a->s, a->parent, HM_CURSOR_HEARD, &at);
+    }
+    return err;
+}
+
 static int take_notice(struct adopting *a, struct hm_bytes payload)
 {
-    struct hm_quarantine_entry entry = {.device = hm_store_device(a->s)};
+    struct hm_quarantine_entry entry = {.scope = 0};
     struct hm_quarantined notice;
     struct hm_change change;
+    struct hm_log log;
     int verdict = HM_OK;
     int err = hm_quarantined_read(payload, &notice);
 
     if (err == HM_OK) {
-        err = hm_log_entry(a->s, notice.dot.incarnation, notice.dot.n, a->arena,
-                           &entry.bytes, &verdict);
+        err = hm_log_get(a->s, notice.dot.incarnation, &log);
     }
     if (err == HM_OK) {
-        err = hm_change_decode(entry.bytes, &notice.dot, a->arena, &change);
+        err = hm_log_entry(a->s, notice.dot.incarnation, notice.dot.n, a->arena,
+                           &entry.bytes, &verdict);
     }
     if (err == HM_NOTFOUND) {
         return HM_OK; /* not ours */
@@ -158,11 +214,18 @@ static int take_notice(struct adopting *a, struct hm_bytes payload)
     if (err != HM_OK) {
         return err;
     }
+    err = hm_change_decode(entry.bytes, &notice.dot, a->arena, &change);
+    if (err == HM_NOMEM) {
+        return err;
+    }
+    if (err == HM_OK) { /* else refused since it is no change */
+        entry.scope = change.scope;
+        entry.household = change.household;
+    }
+    entry.device = log.author.device;
     entry.dot = notice.dot;
     entry.reason = (int)notice.reason;
     entry.detail = hm_arena_text(a->arena, notice.text);
-    entry.scope = change.scope;
-    entry.household = change.household;
     a->out.notices++;
     return entry.detail == NULL ? HM_NOMEM : hm_quarantine_put(a->s, &entry);
 }
@@ -401,7 +464,7 @@ static int repair(struct adopting *a, const struct heard *heard,
             break;
         }
         at->repair = HM_REPAIR_OFFER;
-        err = hm_log_forget_receipts(a->s, a->parent);
+        err = hm_log_doubt_receipts(a->s, a->parent, true);
         if (err == HM_OK) {
             err = hm_store_set_number(a->s, HM_META_OFFER_LOGS, 1);
         }
@@ -516,6 +579,10 @@ static int take_frame(struct adopting *a, const struct hm_frame *frame,
         return take_head(a, frame->payload, sent_utc_ms, received_utc_ms);
     case HM_FRAME_RECEIPT:
         return take_receipt(a, frame->payload);
+    case HM_FRAME_AT_CENTRE:
+        return take_at_centre(a, frame->payload);
+    case HM_FRAME_TOLD:
+        return take_told(a, frame->payload);
     case HM_FRAME_QUARANTINED:
         return take_notice(a, frame->payload);
     case HM_FRAME_FEED:
@@ -533,6 +600,30 @@ static int take_frame(struct adopting *a, const struct hm_frame *frame,
     default:
         return HM_OK; /* a newer parent says more */
     }
+}
+
+static int note_unasked(void *arg, const struct hm_log *log)
+{
+    bool *left = arg;
+
+    (void)log;
+    *left = true;
+    return HM_OK;
+}
+
+/* Logs were offered and answered: the next ones, when a request did not hold all. */
+static int offer_rest(struct adopting *a)
+{
+    bool left = false;
+    int err = a->receipt_seen
+                  ? hm_log_each_unasked(a->s, a->parent, note_unasked, &left)
+                  : HM_OK;
+
+    if (err == HM_OK && left) {
+        a->out.more = true;
+        err = hm_store_set_number(a->s, HM_META_OFFER_LOGS, 1);
+    }
+    return err;
 }
 
 static int note_time(struct adopting *a)
@@ -583,6 +674,9 @@ static int adopt(struct adopting *a, struct hm_bytes reply, int64_t sent_utc_ms,
     }
     if (err == HM_OK) {
         err = r.err != HM_OK ? r.err : a->head_seen ? HM_OK : HM_MALFORMED;
+    }
+    if (err == HM_OK && offered != 0 && !a->out.version_refused) {
+        err = offer_rest(a);
     }
     if (err == HM_OK && !a->out.version_refused) {
         err = settle_all(a);

@@ -4,6 +4,8 @@
 #include "storage/feeds.h"
 #include "storage/households.h"
 #include "storage/items.h"
+#include "storage/log.h"
+#include "storage/quarantine.h"
 
 enum {
     REPLY_BYTES_MIN = 2 * 1024,
@@ -111,6 +113,23 @@ static int write_feed(struct hm_answer *a, enum hm_frame_type type,
     }
     a->wrote_states = a->wrote_states || states.len > 0;
     return err;
+}
+
+void hm_answer_notice(struct hm_buf *reply, const struct hm_dot *dot, int reason,
+                      const char *detail)
+{
+    struct hm_bytes text = hm_bytes_str(detail);
+    struct hm_quarantined frame = {.dot = *dot, .reason = reason};
+
+    /* Cut at a letter's beginning. */
+    if (text.len > HM_MESSAGE_TEXT_MAX) {
+        text.len = HM_MESSAGE_TEXT_MAX;
+        while (text.len > 0 && (text.data[text.len] & 0xc0U) == 0x80U) {
+            text.len--;
+        }
+    }
+    frame.text = text;
+    hm_quarantined_write(reply, &frame);
 }
 
 struct feeding {
@@ -418,6 +437,83 @@ static int give_blob(struct hm_answer *a, const struct hm_want *want)
     return err;
 }
 
+static void write_at_centre(struct hm_answer *a, const struct hm_at_centre *logs,
+                            size_t count)
+{
+    for (size_t i = 0; i < count; i += HM_MESSAGE_LOGS_MAX) {
+        size_t left = count - i;
+
+        hm_at_centre_write(a->reply, logs + i,
+                           left < HM_MESSAGE_LOGS_MAX ? left : HM_MESSAGE_LOGS_MAX);
+    }
+}
+
+static int tell_refused(void *arg, const struct hm_quarantine_entry *entry)
+{
+    struct hm_answer *a = arg;
+
+    if (!entry->released) {
+        hm_answer_notice(a->reply, &entry->dot, entry->reason, entry->detail);
+    }
+    return a->reply->err;
+}
+
+/* What came from the centre since the child asked last. One that asks for the first
+ * time, or after another history, offers its logs and has it with their receipts. */
+static int tell_heard(struct hm_answer *a, const struct hm_heard *asked)
+{
+    uint64_t device =
+        a->sender->role == HM_DEVICE_HUB ? 0 : a->sender->id; /* 0: of all */
+    struct hm_heard told = {.timeline = a->timeline};
+    struct hm_at_centre *logs = NULL;
+    size_t count = 0;
+    int err = hm_log_heard(a->s, &told.position);
+
+    if (err == HM_OK && asked->timeline == told.timeline &&
+        asked->position < told.position) {
+        err =
+            hm_log_heard_since(a->s, asked->position, device, a->arena, &logs, &count);
+    }
+    if (err == HM_OK) {
+        write_at_centre(a, logs, count);
+    }
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        err = logs[i].count < 2
+                  ? HM_OK
+                  : hm_quarantine_each_of(a->s, logs[i].incarnation, 1,
+                                          logs[i].count - 1, tell_refused, a);
+    }
+    if (err == HM_OK &&
+        (asked->timeline != told.timeline || asked->position != told.position)) {
+        hm_heard_write(a->reply, HM_FRAME_TOLD, &told);
+    }
+    return err;
+}
+
+int hm_answer_receipts(struct hm_answer *a, const struct hm_receipt *receipts,
+                       size_t count)
+{
+    struct hm_at_centre *logs = hm_arena_array(a->arena, count, sizeof *logs);
+    size_t known = 0;
+    int err = logs == NULL ? HM_NOMEM : HM_OK;
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        struct hm_at_centre log = {.incarnation = receipts[i].incarnation};
+
+        hm_receipt_write(a->reply, &receipts[i]);
+        if (receipts[i].level != HM_LEVEL_CENTRE) {
+            err = hm_log_at_centre(a->s, log.incarnation, &log.count);
+        }
+        if (log.count > 0) {
+            logs[known++] = log;
+        }
+    }
+    if (err == HM_OK) {
+        write_at_centre(a, logs, known);
+    }
+    return err;
+}
+
 int hm_answer_wish(struct hm_answer *a, const struct hm_downsync_wish *wish)
 {
     switch (wish->type) {
@@ -434,6 +530,8 @@ int hm_answer_wish(struct hm_answer *a, const struct hm_downsync_wish *wish)
         return HM_OK;
     case HM_DOWNSYNC_BLOB:
         return give_blob(a, &wish->u.want);
+    case HM_DOWNSYNC_TELL:
+        return tell_heard(a, &wish->u.heard);
     case HM_DOWNSYNC_CHECK:
     case HM_DOWNSYNC_ACCEPT:
     case HM_DOWNSYNC_DONE:

@@ -35,7 +35,13 @@ int hm_answer_init(struct hm_answer *a, struct hm_store *s,
                    const struct hm_hello *hello, const struct hm_device *sender,
                    const struct hm_accept *accept, struct hm_arena *arena,
                    struct hm_buf *reply) HM_MUST_USE;
-/* wish: FEED, COMPARE or BLOB. */
+/* Receipts, and what this node, when it is a hub, knows of these logs at the centre. */
+int hm_answer_receipts(struct hm_answer *a, const struct hm_receipt *receipts,
+                       size_t count) HM_MUST_USE;
+/* A change that was refused; detail is cut to what a frame holds. */
+void hm_answer_notice(struct hm_buf *reply, const struct hm_dot *dot, int reason,
+                      const char *detail);
+/* wish: FEED, COMPARE, BLOB or TELL. */
 int hm_answer_wish(struct hm_answer *a,
                    const struct hm_downsync_wish *wish) HM_MUST_USE;
 /* Instead of wishes: the sender's own device item alone, which says that it was

@@ -5,6 +5,10 @@
 
 #include "storage/store.h"
 
+/* In place of a scope: where this node stands in what its parent has heard from the
+ * centre. */
+#define HM_CURSOR_HEARD UINT32_MAX
+
 /* What is known of a digest that differs. */
 enum hm_cursor_repair {
     HM_REPAIR_NONE,     /* nothing is wrong, as far as is known */

@@ -526,7 +526,9 @@ int hm_log_entry(struct hm_store *s, uint64_t incarnation, uint64_t n,
     return err;
 }
 
-static int each(struct hm_store *s, const char *sql, hm_log_fn fn, void *arg)
+/* parent: for $1 of the statement; NULL when it has none. */
+static int each(struct hm_store *s, const char *sql, const uint64_t *parent,
+                hm_log_fn fn, void *arg)
 {
     struct hm_stmt *stmt;
     struct hm_log *logs = NULL;
@@ -537,6 +539,9 @@ static int each(struct hm_store *s, const char *sql, hm_log_fn fn, void *arg)
 
     if (err != HM_OK) {
         return err;
+    }
+    if (parent != NULL) {
+        hm_stmt_bind_u64(stmt, 1, *parent);
     }
     /* Read all first: fn may use the store. */
     while ((err = hm_stmt_step(stmt, &row)) == HM_OK && row) {
@@ -566,13 +571,35 @@ static int each(struct hm_store *s, const char *sql, hm_log_fn fn, void *arg)
 int hm_log_each_own(struct hm_store *s, hm_log_fn fn, void *arg)
 {
     return each(s, "SELECT " LOG_COLUMNS " FROM incarnation WHERE own > 0 ORDER BY own",
-                fn, arg);
+                NULL, fn, arg);
 }
 
 int hm_log_each(struct hm_store *s, hm_log_fn fn, void *arg)
 {
-    return each(s, "SELECT " LOG_COLUMNS " FROM incarnation ORDER BY incarnation", fn,
-                arg);
+    return each(s, "SELECT " LOG_COLUMNS " FROM incarnation ORDER BY incarnation", NULL,
+                fn, arg);
+}
+
+/* A birth alone tells nobody anything. */
+#define WITH_CHANGES "SELECT " LOG_COLUMNS " FROM incarnation WHERE entries > 1 AND "
+#define OWN_FIRST    " ORDER BY own = 0, own, incarnation"
+
+int hm_log_each_unsent(struct hm_store *s, uint64_t parent, hm_log_fn fn, void *arg)
+{
+    return each(s,
+                WITH_CHANGES "entries > COALESCE((SELECT receipt.entries FROM receipt "
+                             "WHERE receipt.parent = $1 AND receipt.incarnation = "
+                             "incarnation.incarnation), 0)" OWN_FIRST,
+                &parent, fn, arg);
+}
+
+int hm_log_each_unasked(struct hm_store *s, uint64_t parent, hm_log_fn fn, void *arg)
+{
+    return each(s,
+                WITH_CHANGES "COALESCE((SELECT level FROM receipt WHERE "
+                             "receipt.parent = $1 AND receipt.incarnation = "
+                             "incarnation.incarnation), 0) = 0" OWN_FIRST,
+                &parent, fn, arg);
 }
 
 int hm_log_history(struct hm_store *s, uint32_t home, const struct hm_household_id *id,

@@ -113,15 +113,47 @@ int hm_log_is_late(struct hm_store *s, const struct hm_dot *dot,
 int hm_log_count_late(struct hm_store *s, uint64_t device,
                       uint64_t *out_count) HM_MUST_USE;
 
-/* Receipts of a parent. 0 entries, level 0 when it has said nothing. */
+/* The logs with changes that parent has no receipt for: own ones, oldest first, then
+ * those of others that this node holds as a hub. */
+int hm_log_each_unsent(struct hm_store *s, uint64_t parent, hm_log_fn fn,
+                       void *arg) HM_MUST_USE;
+/* The logs with changes that parent has not said yet how much it holds of. */
+int hm_log_each_unasked(struct hm_store *s, uint64_t parent, hm_log_fn fn,
+                        void *arg) HM_MUST_USE;
+
+/* How much of a log a parent holds, by its own word. 0 entries, level 0 when it has
+ * said nothing. What is sent goes by this alone: never by what another parent holds. */
 int hm_log_receipt(struct hm_store *s, uint64_t parent, uint64_t incarnation,
                    uint64_t *out_entries, unsigned *out_level) HM_MUST_USE;
 int hm_log_set_receipt(struct hm_store *s, uint64_t parent, uint64_t incarnation,
                        uint64_t entries, unsigned level) HM_MUST_USE;
+/* How much of a log lies at the centre, by the word of a parent that is a hub. */
+int hm_log_set_at_centre(struct hm_store *s, uint64_t parent, uint64_t incarnation,
+                         uint64_t entries) HM_MUST_USE;
+/* What parent said was of another history of its: nothing of it holds. */
 int hm_log_forget_receipts(struct hm_store *s, uint64_t parent) HM_MUST_USE;
+/* Ask parent again, before anything is sent to it: of all logs, or of those which have
+ * changes that it had not. What it said stands until it answers. */
+int hm_log_doubt_receipts(struct hm_store *s, uint64_t parent, bool all) HM_MUST_USE;
+/* The most that any parent holds of a log, and that the centre does, by the word of the
+ * parent that knows most. */
+int hm_log_at_hub(struct hm_store *s, uint64_t incarnation,
+                  uint64_t *out_entries) HM_MUST_USE;
+int hm_log_at_centre(struct hm_store *s, uint64_t incarnation,
+                     uint64_t *out_entries) HM_MUST_USE;
 
-/* Own changes without a receipt of parent, and the wall time of the oldest (0: none).
- * durable: own changes that a parent of level hub, of level centre holds. */
+/* Where the news from the centre stands here, for children to ask from. */
+int hm_log_heard(struct hm_store *s, uint64_t *out_position) HM_MUST_USE;
+/* The logs whose part at the centre changed behind position, in arena; only those of
+ * device, when that is not 0. */
+struct hm_at_centre;
+int hm_log_heard_since(struct hm_store *s, uint64_t position, uint64_t device,
+                       struct hm_arena *arena, struct hm_at_centre **out_logs,
+                       size_t *out_count) HM_MUST_USE;
+
+/* Changes without a receipt of parent, own and others', and the wall time of the oldest
+ * (0: none). at_hub, at_centre: own changes that any hub or the centre, that the centre
+ * holds. */
 struct hm_unsent {
     uint64_t changes;
     uint64_t bytes; /* of those in no segment yet, and of the segments of the others */

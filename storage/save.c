@@ -84,8 +84,7 @@ static int add_inherited(struct saving *saving, struct dots *set,
     struct hm_bytes bytes = {0};
     struct hm_change before;
     struct hm_log log;
-    uint64_t held = 0;
-    unsigned level = 0;
+    uint64_t at_centre = 0;
     int verdict;
     int err;
 
@@ -100,10 +99,9 @@ static int add_inherited(struct saving *saving, struct dots *set,
         return HM_OK; /* written after the image that this disk was set back to */
     }
     if (err == HM_OK) {
-        err = hm_log_receipt(saving->s, saving->parent, replaced->incarnation, &held,
-                             &level);
+        err = hm_log_at_centre(saving->s, replaced->incarnation, &at_centre);
     }
-    if (err != HM_OK || (level == HM_LEVEL_CENTRE && held > replaced->n)) {
+    if (err != HM_OK || at_centre > replaced->n) {
         return err;
     }
     err = hm_log_entry(saving->s, replaced->incarnation, replaced->n, saving->arena,

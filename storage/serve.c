@@ -231,31 +231,20 @@ static int answer_one(struct hm_store *s, struct serving *v, enum hm_level level
     int err;
 
     write_head(s, v, level, HM_PROTOCOL_VERSION, v->delivers ? revoked_text : "");
-    for (size_t i = 0; i < v->receipt_count; i++) {
-        hm_receipt_write(&v->reply->body, &v->receipts[i]);
+    err = hm_answer_init(&answer, s, &v->d.hello, &v->sender, &v->accept, &v->arena,
+                         &v->reply->body);
+    if (err == HM_OK) {
+        err = hm_answer_receipts(&answer, v->receipts, v->receipt_count);
     }
     for (size_t i = 0; i < v->accept.notice_count; i++) {
         const struct hm_accept_notice *notice = &v->accept.notices[i];
-        struct hm_bytes text = hm_bytes_str(notice->detail);
-        struct hm_quarantined frame = {.dot = notice->dot, .reason = notice->reason};
 
-        /* Cut at a letter's beginning. */
-        if (text.len > HM_MESSAGE_TEXT_MAX) {
-            text.len = HM_MESSAGE_TEXT_MAX;
-            while (text.len > 0 && (text.data[text.len] & 0xc0U) == 0x80U) {
-                text.len--;
-            }
-        }
-        frame.text = text;
-        hm_quarantined_write(&v->reply->body, &frame);
+        hm_answer_notice(&v->reply->body, &notice->dot, notice->reason, notice->detail);
     }
-    err =
-        hm_serve_here_tell(s, v->sender.id, v->here.alarms, &v->arena, &v->reply->body);
-    if (err != HM_OK) {
-        return err;
+    if (err == HM_OK) {
+        err = hm_serve_here_tell(s, v->sender.id, v->here.alarms, &v->arena,
+                                 &v->reply->body);
     }
-    err = hm_answer_init(&answer, s, &v->d.hello, &v->sender, &v->accept, &v->arena,
-                         &v->reply->body);
     if (err == HM_OK && v->delivers) {
         err = hm_answer_own_device(&answer);
         v->wish.type = HM_DOWNSYNC_DONE;

@@ -111,12 +111,16 @@ static const struct hm_table cursor = {
     .primary_key = "scope, parent",
 };
 
-/* How many entries of a log a parent holds, by its own word. */
+/* How many entries of a log a parent holds, by its own word; level 0: it is to be asked
+ * again. centre: how many of them are at the centre, by its word too; heard: when that
+ * changed last, for those who ask this node. */
 static const struct hm_table receipt = {
     .name = "receipt",
     .columns = {HM_COLUMN("parent", U64), HM_COLUMN("incarnation", U64),
-                HM_COLUMN("entries", INT), HM_COLUMN("level", INT)},
+                HM_COLUMN("entries", INT), HM_COLUMN("level", INT),
+                HM_COLUMN("centre", INT), HM_COLUMN("heard", INT)},
     .primary_key = "parent, incarnation",
+    .indexes = {"incarnation", "heard"},
 };
 
 /* Administrative items: scope 0. */

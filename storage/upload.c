@@ -13,6 +13,7 @@
 #include "storage/items.h"
 #include "storage/log.h"
 #include "storage/scope0.h"
+#include "storage/upstreams.h"
 
 enum {
     CHUNK_BYTES_MIN = 2 * 1024,
@@ -21,21 +22,20 @@ enum {
     WANTS_AT_ONCE = 4,
     LOST_TOLD = 512,
     ITEMS_BYTES_MAX = 512 * 1024,
+    OFFER_BYTES = 32, /* of a log in LOGS */
     ARENA_BYTES_MAX = 512 * 1024 * 1024
 };
 
 int hm_upload_set_upstream(struct hm_store *s, const struct hm_upstream_grant *grant)
 {
-    int err = hm_store_set_bytes(s, HM_META_UPSTREAM, hm_bytes_str(grant->url));
+    const struct hm_upstream_known upstream = {.device = grant->device,
+                                               .url = grant->url,
+                                               .pin = hm_bytes_of(grant->pin, 32),
+                                               .token = grant->token};
+    int err = hm_upstreams_keep(s, &upstream);
 
     if (err == HM_OK) {
-        err = hm_store_set_bytes(s, HM_META_UPSTREAM_PIN, hm_bytes_of(grant->pin, 32));
-    }
-    if (err == HM_OK) {
-        err = hm_store_set_bytes(s, HM_META_TOKEN, grant->token);
-    }
-    if (err == HM_OK) {
-        err = hm_store_set_number(s, HM_META_UPSTREAM_DEVICE, (int64_t)grant->device);
+        err = hm_upstreams_use(s, grant->device);
     }
     if (err == HM_OK) {
         err = hm_store_set_bytes(s, HM_META_AUTHORITY,
@@ -141,13 +141,14 @@ static int write_items_up(struct upload *u)
 struct offers {
     struct hm_log_offer logs[HM_MESSAGE_LOGS_MAX];
     size_t count;
+    size_t count_max;
 };
 
 static int add_offer(void *arg, const struct hm_log *log)
 {
     struct offers *offers = arg;
 
-    if (offers->count < HM_MESSAGE_LOGS_MAX) {
+    if (offers->count < offers->count_max) {
         offers->logs[offers->count++] =
             (struct hm_log_offer){.incarnation = log->author.incarnation,
                                   .upto = log->entries - 1,
@@ -156,7 +157,8 @@ static int add_offer(void *arg, const struct hm_log *log)
     return HM_OK;
 }
 
-/* A parent that may not know what it had: it says first what it holds. */
+/* A parent that may not know what it had: it says first what it holds, of some logs
+ * after the other when there are many. */
 static int write_offers(struct upload *u, bool *out_offered)
 {
     struct offers *offers;
@@ -171,8 +173,13 @@ static int write_offers(struct upload *u, bool *out_offered)
     if (offers == NULL) {
         return HM_NOMEM;
     }
+    offers->count = 0;
+    offers->count_max = u->bytes_max / OFFER_BYTES + 1;
+    if (offers->count_max > HM_MESSAGE_LOGS_MAX) {
+        offers->count_max = HM_MESSAGE_LOGS_MAX;
+    }
     if (err == HM_OK) {
-        err = hm_log_each_own(u->s, add_offer, offers);
+        err = hm_log_each_unasked(u->s, u->parent, add_offer, offers);
     }
     if (err == HM_OK && offers->count > 0) {
         hm_logs_write(u->buf, offers->logs, offers->count);
@@ -182,56 +189,143 @@ static int write_offers(struct upload *u, bool *out_offered)
     return err;
 }
 
-/* Sealed entries that the parent has not receipted. */
-static int send_log(void *arg, const struct hm_log *log)
+/* A log on its way to the parent. */
+struct sending {
+    uint64_t incarnation;
+    bool own;
+    uint64_t next; /* entry */
+    uint64_t end;  /* entries that lie in segments */
+};
+
+struct sendings {
+    struct upload *u;
+    struct sending *logs; /* own ones first, oldest first */
+    size_t count;
+    size_t room;
+    size_t own_count;
+};
+
+static int add_sending(void *arg, const struct hm_log *log)
 {
-    struct upload *u = arg;
-    uint64_t next = 0;
+    struct sendings *all = arg;
+    struct sending sending = {.incarnation = log->author.incarnation,
+                              .own = log->own,
+                              .end = log->own ? log->sealed : log->entries};
     unsigned level = 0;
-    int err = hm_log_receipt(u->s, u->parent, log->author.incarnation, &next, &level);
+    int err = hm_log_receipt(all->u->s, all->u->parent, sending.incarnation,
+                             &sending.next, &level);
 
-    if (err == HM_OK && log->entries == 1) {
-        return HM_OK; /* a birth alone tells nobody anything */
+    if (err != HM_OK || sending.next >= sending.end) {
+        return err;
     }
-    while (err == HM_OK && next < log->sealed) {
-        struct hm_stored_segment segment;
+    if (all->count == all->room) {
+        all->room = 2 * all->room + 16;
+        all->logs = hm_arena_grow(all->u->arena, all->logs, all->count, all->room,
+                                  sizeof all->logs[0]);
+        if (all->logs == NULL) {
+            return HM_NOMEM;
+        }
+    }
+    all->logs[all->count++] = sending;
+    all->own_count += log->own;
+    return HM_OK;
+}
 
-        if (u->out.segment_bytes >= u->bytes_max) {
-            u->out.more = true;
-            return HM_OK;
+/* The next segment of a log as it was sealed or came, byte for byte; one in any case,
+ * then within the limit. *out_sent: it had room. */
+static int send_segment(struct upload *u, struct sending *log, size_t bytes_max,
+                        bool *out_sent)
+{
+    struct hm_stored_segment segment;
+    int err;
+
+    *out_sent = false;
+    if (u->out.segment_bytes >= bytes_max && u->out.segment_bytes > 0) {
+        return HM_OK;
+    }
+    err = hm_log_segment_with(u->s, log->incarnation, log->next, u->arena, &segment);
+    if (err != HM_OK) {
+        return err == HM_NOTFOUND ? HM_CORRUPT : err;
+    }
+    if (u->out.segment_bytes > 0 &&
+        segment.bytes.len > bytes_max - u->out.segment_bytes) {
+        return HM_OK;
+    }
+    hm_frame_write(u->buf, HM_FRAME_SEGMENT, segment.bytes);
+    u->out.segment_bytes += segment.bytes.len;
+    u->out.changes += segment.last_n - (log->next == 0 ? 0 : log->next - 1);
+    log->next = segment.last_n + 1;
+    *out_sent = true;
+    return u->buf->err;
+}
+
+/* Own logs, one behind the other. */
+static int send_own(struct upload *u, struct sendings *all, size_t bytes_max)
+{
+    bool sent = true;
+    int err = HM_OK;
+
+    for (size_t i = 0; i < all->own_count && sent && err == HM_OK; i++) {
+        while (err == HM_OK && sent && all->logs[i].next < all->logs[i].end) {
+            err = send_segment(u, &all->logs[i], bytes_max, &sent);
         }
-        err = hm_log_segment_with(u->s, log->author.incarnation, next, u->arena,
-                                  &segment);
-        if (err != HM_OK) {
-            return err == HM_NOTFOUND ? HM_CORRUPT : err;
+    }
+    u->out.more = u->out.more || !sent;
+    return err;
+}
+
+/* Others' logs in turns, a segment of each, from any of them on: none waits for a long
+ * one to end. */
+static int send_others(struct upload *u, struct sendings *all, size_t bytes_max)
+{
+    size_t count = all->count - all->own_count;
+    size_t from = count == 0 ? 0 : hm_store_random(u->s) % count;
+    bool moved = count > 0;
+    int err = HM_OK;
+
+    while (moved && err == HM_OK) {
+        moved = false;
+        for (size_t i = 0; i < count && err == HM_OK; i++) {
+            struct sending *log = &all->logs[all->own_count + (from + i) % count];
+            bool sent = false;
+
+            if (log->next < log->end) {
+                err = send_segment(u, log, bytes_max, &sent);
+                u->out.more = u->out.more || !sent;
+            }
+            moved = moved || sent;
         }
-        if (u->out.segment_bytes > 0 &&
-            segment.bytes.len > u->bytes_max - u->out.segment_bytes) {
-            u->out.more = true;
-            return HM_OK;
-        }
-        hm_frame_write(u->buf, HM_FRAME_SEGMENT, segment.bytes);
-        u->out.segment_bytes += segment.bytes.len;
-        u->out.changes += segment.last_n - (next == 0 ? 0 : next - 1);
-        next = segment.last_n + 1;
-        err = u->buf->err;
     }
     return err;
 }
 
-static int unsealed_bytes_wanted(struct upload *u, bool *out_more)
+/* The logs that have something in segments; how much of the chunk is for own ones. */
+static int list_sendings(struct upload *u, struct sendings *out, size_t *out_own_max)
 {
-    /* What is sealed already may fill the chunk. */
-    struct hm_upload before = u->out;
-    size_t start = u->buf->len;
-    size_t left;
-    int err = hm_log_each_own(u->s, send_log, u);
+    int err;
 
-    left = u->out.segment_bytes < u->bytes_max
-               ? u->bytes_max - (size_t)u->out.segment_bytes
-               : 0;
+    *out = (struct sendings){.u = u};
+    err = hm_log_each_unsent(u->s, u->parent, add_sending, out);
+    *out_own_max = out->count > out->own_count ? u->bytes_max / 2 : u->bytes_max;
+    return err;
+}
+
+/* Seal own entries as far as those that are sealed leave room in the chunk. */
+static int seal(struct upload *u, bool *out_more)
+{
+    struct upload before = *u;
+    size_t start = u->buf->len;
+    struct sendings all;
+    size_t own_max = 0;
+    size_t left;
+    int err = list_sendings(u, &all, &own_max);
+
+    if (err == HM_OK) {
+        err = send_own(u, &all, own_max);
+    }
+    left = u->out.segment_bytes < own_max ? own_max - (size_t)u->out.segment_bytes : 0;
     *out_more = u->out.more;
-    u->out = before;
+    u->out = before.out;
     u->buf->len = start;
     if (err == HM_OK && left > 0 && !*out_more) {
         err = hm_log_seal(u->s, u->dictionaries, u->dictionary_count,
@@ -242,13 +336,43 @@ static int unsealed_bytes_wanted(struct upload *u, bool *out_more)
 
 static int write_segments(struct upload *u)
 {
+    struct sendings all;
+    size_t own_max = 0;
     bool more = false;
-    int err = unsealed_bytes_wanted(u, &more);
+    int err = seal(u, &more);
 
     if (err == HM_OK) {
-        err = hm_log_each_own(u->s, send_log, u);
+        err = list_sendings(u, &all, &own_max);
+    }
+    if (err == HM_OK) {
+        err = send_own(u, &all, own_max);
+    }
+    if (err == HM_OK) {
+        err = send_others(u, &all, u->bytes_max);
     }
     u->out.more = u->out.more || more;
+    return err;
+}
+
+/* A hub is asked what it has heard from the centre; the centre says it by its receipts.
+ */
+static int write_heard(struct upload *u)
+{
+    struct hm_cursor_at at;
+    struct hm_heard heard;
+    int64_t level = 0;
+    int err = hm_store_get_number(u->s, HM_META_UPSTREAM_LEVEL, &level);
+
+    err = err == HM_NOTFOUND ? HM_OK : err;
+    if (err != HM_OK || level == HM_LEVEL_CENTRE) {
+        return err;
+    }
+    err = hm_cursors_get(u->s, u->parent, HM_CURSOR_HEARD, &at);
+    if (err == HM_OK) {
+        heard = (struct hm_heard){at.timeline, at.position};
+        hm_heard_write(u->buf, HM_FRAME_HEARD, &heard);
+        err = u->buf->err;
+    }
     return err;
 }
 
@@ -383,6 +507,9 @@ static int build(struct upload *u, size_t chunk_bytes)
         err = write_segments(u);
     }
     u->out.more = u->out.more || offered;
+    if (err == HM_OK) {
+        err = write_heard(u);
+    }
     if (err == HM_OK) {
         err = write_scopes(u);
     }

@@ -31,7 +31,8 @@ struct hm_upstream_grant {
     const uint8_t *authority; /* the centre's public key, 32 bytes */
     enum hm_node_role role;   /* what this node becomes: laptop or hub */
 };
-/* Keep a grant: the node has an upstream from now on. In a transaction of the caller.
+/* Keep a grant: it is one of the node's upstreams, and used from now on. In a
+ * transaction of the caller.
  */
 int hm_upload_set_upstream(struct hm_store *s,
                            const struct hm_upstream_grant *grant) HM_MUST_USE;

@@ -52,9 +52,11 @@ static int read_and_write(enum hm_frame_type type, struct hm_bytes payload)
         struct hm_blob_piece piece;
         struct hm_here here;
         struct hm_fork fork;
+        struct hm_heard heard;
     } u, before;
     struct hm_told_alarm *alarms = NULL;
     struct hm_log_offer *logs = NULL;
+    struct hm_at_centre *at_centre = NULL;
     size_t count = 0;
     int err = HM_OK;
 
@@ -92,6 +94,12 @@ static int read_and_write(enum hm_frame_type type, struct hm_bytes payload)
         CASE(ALARMS, hm_told_alarms_read(payload, &arena, &alarms, &count),
              hm_told_alarms_write(&again, alarms, count));
         CASE(FORK, hm_fork_read(payload, &u.fork), hm_fork_write(&again, &u.fork));
+        CASE(AT_CENTRE, hm_at_centre_read(payload, &arena, &at_centre, &count),
+             hm_at_centre_write(&again, at_centre, count));
+        CASE(HEARD, hm_heard_read(payload, &u.heard),
+             hm_heard_write(&again, type, &u.heard));
+        CASE(TOLD, hm_heard_read(payload, &u.heard),
+             hm_heard_write(&again, type, &u.heard));
 #undef CASE
     case HM_FRAME_SEGMENT:
     case HM_FRAME_FEED:
@@ -102,7 +110,7 @@ static int read_and_write(enum hm_frame_type type, struct hm_bytes payload)
     }
     if (err != HM_OK) {
         assert_memory_equal(&u, &before, sizeof u); /* unchanged on error */
-        assert_true(logs == NULL && count == 0);
+        assert_true(logs == NULL && at_centre == NULL && count == 0);
     }
     return err;
 }
@@ -155,6 +163,16 @@ static const struct sample {
      VALUE("\x93" HASH32 "\2\6"
            "blob"),
      false, true},
+    {HM_FRAME_AT_CENTRE,
+     VALUE("\x92\x92\x07\x00\x92\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xcf\x7f\xff\xff"
+           "\xff\xff"
+           "\xff\xff\xff"),
+     false, false},
+    {HM_FRAME_HEARD, VALUE("\x92\x00\x00"), false, false},
+    {HM_FRAME_TOLD,
+     VALUE("\x92\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xcf\x7f\xff\xff\xff\xff\xff\xff"
+           "\xff"),
+     false, false},
 };
 
 enum { SAMPLES = sizeof samples / sizeof samples[0] };

@@ -143,6 +143,36 @@ static int receipt(const struct decoding *d, struct hm_bytes payload)
     return err;
 }
 
+static int at_centre(const struct decoding *d, struct hm_bytes payload)
+{
+    struct hm_at_centre *logs = NULL;
+    size_t count = 0;
+    int err = hm_at_centre_read(payload, d->arena, &logs, &count);
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        hm_buf_printf(d->dump, "at centre %016" PRIx64 " count %" PRIu64 "\n",
+                      logs[i].incarnation, logs[i].count);
+    }
+    if (err == HM_OK) {
+        hm_at_centre_write(d->again, logs, count);
+    }
+    return err;
+}
+
+static int heard(const struct decoding *d, const struct hm_frame *frame)
+{
+    struct hm_heard h;
+    int err = hm_heard_read(frame->payload, &h);
+
+    if (err == HM_OK) {
+        hm_buf_printf(d->dump, "%s timeline %" PRIu64 " position %" PRIu64 "\n",
+                      frame->type == HM_FRAME_TOLD ? "told" : "heard", h.timeline,
+                      h.position);
+        hm_heard_write(d->again, (enum hm_frame_type)frame->type, &h);
+    }
+    return err;
+}
+
 static int quarantined(const struct decoding *d, struct hm_bytes payload)
 {
     struct hm_quarantined q;
@@ -244,6 +274,11 @@ static int decode(const struct decoding *d, const struct hm_frame *frame)
         return time_of(d, frame->payload);
     case HM_FRAME_RECEIPT:
         return receipt(d, frame->payload);
+    case HM_FRAME_AT_CENTRE:
+        return at_centre(d, frame->payload);
+    case HM_FRAME_HEARD:
+    case HM_FRAME_TOLD:
+        return heard(d, frame);
     case HM_FRAME_QUARANTINED:
         return quarantined(d, frame->payload);
     case HM_FRAME_FEED:
@@ -290,6 +325,7 @@ void hm_frames_request(struct hm_bytes segment, struct hm_buf *out)
         {.scope = 17}};
     const struct hm_hash_list hashes = {17, hm_bytes_of(prefixes, sizeof prefixes - 1)};
     const struct hm_want wants = {.hash = {0xb1, 0x0b}, .offset = 65536};
+    const struct hm_heard stands = {.timeline = 0xfeed, .position = 300};
 
     hm_hello_write(out, &sender);
     hm_logs_write(out, offers, 2);
@@ -298,6 +334,7 @@ void hm_frames_request(struct hm_bytes segment, struct hm_buf *out)
     hm_frame_write(out, HM_FRAME_SEGMENT, segment);
     hm_hash_list_write(out, HM_FRAME_HASHES, &hashes);
     hm_want_write(out, &wants);
+    hm_heard_write(out, HM_FRAME_HEARD, &stands);
     hm_frame_write(out, (enum hm_frame_type)31, hm_bytes_str("tomorrow's"));
     CHECK_OK(out->err);
 }
@@ -314,6 +351,8 @@ void hm_frames_reply(struct hm_bytes states, struct hm_dictionary dictionary,
                                    .text = hm_bytes_str("đang bận")};
     const struct hm_receipt receipts[] = {{0x5eed, 41, HM_LEVEL_HUB},
                                           {UINT64_MAX, 0, HM_LEVEL_CENTRE}};
+    const struct hm_at_centre at_centre[] = {{0x5eed, 40}, {UINT64_MAX, 0}};
+    const struct hm_heard told = {.timeline = UINT64_MAX, .position = 301};
     const struct hm_quarantined notice = {
         {0x5eed, 5}, HM_DENIED, hm_bytes_str("the device was revoked")};
     struct hm_feed part = {.scope = 17,
@@ -331,6 +370,7 @@ void hm_frames_reply(struct hm_bytes states, struct hm_dictionary dictionary,
     hm_time_write(out, &parent);
     hm_receipt_write(out, &receipts[0]);
     hm_receipt_write(out, &receipts[1]);
+    hm_at_centre_write(out, at_centre, 2);
     hm_quarantined_write(out, &notice);
     CHECK_OK(hm_feed_write(out, HM_FRAME_FEED, &part, states, dictionary));
     part.from = 0;
@@ -341,6 +381,7 @@ void hm_frames_reply(struct hm_bytes states, struct hm_dictionary dictionary,
                            HM_DICTIONARY_NONE));
     hm_hash_list_write(out, HM_FRAME_NEED, &need);
     hm_blob_piece_write(out, &piece);
+    hm_heard_write(out, HM_FRAME_TOLD, &told);
     hm_frame_write(out, HM_FRAME_MORE, hm_bytes_of(NULL, 0));
     hm_frame_write(out, (enum hm_frame_type)200, hm_bytes_str("?"));
     CHECK_OK(out->err);

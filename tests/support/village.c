@@ -103,10 +103,10 @@ static void make_units(struct hm_village *v)
                                                           "19885003"};
     struct hm_store *s = v->centre.node.store;
     uint32_t province = make_unit(s, HM_UNIT_PROVINCE, "46", 0);
-    uint32_t commune = make_unit(s, HM_UNIT_COMMUNE, "19885", province);
 
+    v->commune = make_unit(s, HM_UNIT_COMMUNE, "19885", province);
     for (uint32_t i = 0; i < HM_VILLAGE_HAMLETS; i++) {
-        v->hamlets[i] = make_unit(s, HM_UNIT_HAMLET, codes[i], commune);
+        v->hamlets[i] = make_unit(s, HM_UNIT_HAMLET, codes[i], v->commune);
     }
 }
 
@@ -176,40 +176,72 @@ void hm_village_open_on(struct hm_village *v, hm_village_disk_fn disk_of, void *
     hm_fault_resume();
 }
 
+void hm_village_join(struct hm_village *v, struct hm_village_node *n,
+                     struct hm_village_node *parent)
+{
+    static const uint8_t pin[32];
+    enum hm_node_role role;
+    struct hm_upstream_grant grant = {.pin = pin,
+                                      .token = hm_bytes_str("token"),
+                                      .device = parent->node.device,
+                                      .authority = v->centre.node.public_key};
+    char url[64];
+
+    (void)snprintf(url, sizeof url, "https://%016llx",
+                   (unsigned long long)parent->node.device);
+    grant.url = url;
+    CHECK_OK(hm_store_begin(n->node.store));
+    CHECK_OK(hm_store_role(n->node.store, &role));
+    grant.role = role == HM_NODE_HUB ? HM_NODE_HUB : HM_NODE_LAPTOP;
+    CHECK_OK(hm_upload_set_upstream(n->node.store, &grant));
+    CHECK_OK(hm_store_end(n->node.store, HM_OK));
+    n->parent = parent;
+}
+
+/* A node with a device item at the centre, in step with it. */
+static struct hm_village_node *add(struct hm_village *v, enum hm_node_role role,
+                                   struct hm_device *device)
+{
+    struct hm_village_node *n = &v->laptops[v->laptop_count++];
+
+    hm_fault_pause();
+    open_fresh(v, &n->node, device->name, role);
+    n->node.now_ms = v->centre.node.now_ms;
+    memcpy(device->public_key, n->node.public_key, sizeof device->public_key);
+    CHECK_OK(hm_store_begin(v->centre.node.store));
+    CHECK_OK(hm_devices_put(v->centre.node.store, device));
+    CHECK_OK(hm_store_end(v->centre.node.store, HM_OK));
+    hm_village_join(v, n, &v->centre);
+    open_forms(n);
+    (void)hm_village_sync(v, n);
+    hm_fault_resume();
+    return n;
+}
+
 struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
                                        unsigned hamlets)
 {
-    static const uint8_t pin[32];
-    struct hm_village_node *n = &v->laptops[v->laptop_count++];
-    struct hm_upstream_grant grant = {.url = "https://centre",
-                                      .pin = pin,
-                                      .token = hm_bytes_str("token"),
-                                      .device = v->centre.node.device,
-                                      .authority = v->centre.node.public_key,
-                                      .role = HM_NODE_LAPTOP};
     uint32_t scopes[HM_VILLAGE_HAMLETS];
     struct hm_device device = {
         .name = name, .role = HM_DEVICE_ENUMERATOR, .active = true, .scopes = scopes};
 
-    hm_fault_pause();
-    open_fresh(v, &n->node, name, HM_NODE_NEW);
-    n->node.now_ms = v->centre.node.now_ms;
-    memcpy(device.public_key, n->node.public_key, sizeof device.public_key);
     for (unsigned i = 0; i < HM_VILLAGE_HAMLETS; i++) {
         if ((hamlets & (1U << i)) != 0) {
             scopes[device.scope_count++] = v->hamlets[i];
         }
     }
-    CHECK_OK(hm_store_begin(v->centre.node.store));
-    CHECK_OK(hm_devices_put(v->centre.node.store, &device));
-    CHECK_OK(hm_store_end(v->centre.node.store, HM_OK));
-    CHECK_OK(hm_store_begin(n->node.store));
-    CHECK_OK(hm_upload_set_upstream(n->node.store, &grant));
-    CHECK_OK(hm_store_end(n->node.store, HM_OK));
-    open_forms(n);
-    (void)hm_village_sync(v, n);
-    hm_fault_resume();
-    return n;
+    return add(v, HM_NODE_NEW, &device);
+}
+
+struct hm_village_node *hm_village_add_hub(struct hm_village *v, const char *name)
+{
+    struct hm_device device = {.name = name,
+                               .role = HM_DEVICE_HUB,
+                               .active = true,
+                               .scopes = &v->commune,
+                               .scope_count = 1};
+
+    return add(v, HM_NODE_HUB, &device);
 }
 
 void hm_village_close_node(struct hm_village_node *n)
@@ -242,8 +274,10 @@ void hm_village_restart(struct hm_village_node *n)
 bool hm_village_exchange(struct hm_village *v, struct hm_village_node *laptop,
                          bool lose, struct hm_adopt *out)
 {
+    struct hm_village_node *parent =
+        laptop->parent == NULL ? &v->centre : laptop->parent;
     struct hm_serve_request request = {.device = laptop->node.device,
-                                       .received_utc_ms = v->centre.node.now_ms};
+                                       .received_utc_ms = parent->node.now_ms};
     struct hm_serve_reply reply;
     struct hm_adopt adopt = {0};
     struct hm_upload upload;
@@ -252,8 +286,7 @@ bool hm_village_exchange(struct hm_village *v, struct hm_village_node *laptop,
     hm_buf_init(&buf, HM_REQUEST_BYTES_MAX);
     CHECK_OK(hm_upload_build(laptop->node.store, CHUNK_BYTES, &buf, &upload));
     request.body = hm_buf_bytes(&buf);
-    CHECK_OK(
-        hm_serve_batch(v->centre.node.store, v->centre.forms, &request, &reply, 1));
+    CHECK_OK(hm_serve_batch(parent->node.store, parent->forms, &request, &reply, 1));
     if (reply.err != HM_OK) {
         fail_msg("%s: %s", hm_err_name(reply.err), reply.errmsg);
     }

@@ -18,6 +18,7 @@ enum { HM_VILLAGE_LAPTOPS_MAX = 12, HM_VILLAGE_HAMLETS = 3 };
 struct hm_village_node {
     struct hm_test_node node;
     struct hm_forms *forms;
+    struct hm_village_node *parent; /* that it syncs with; NULL for the centre */
 };
 
 /* The simulated disk for a node's store: name of a VFS, NULL for the real disk. */
@@ -29,6 +30,7 @@ struct hm_village {
     struct hm_village_node centre;
     struct hm_village_node laptops[HM_VILLAGE_LAPTOPS_MAX];
     size_t laptop_count;
+    uint32_t commune;                     /* unit id */
     uint32_t hamlets[HM_VILLAGE_HAMLETS]; /* unit ids */
     uint32_t form;                        /* number of the register */
     /* Field numbers of the register. */
@@ -44,6 +46,11 @@ void hm_village_open_on(struct hm_village *v, hm_village_disk_fn disk_of, void *
 /* One more laptop, enrolled for hamlets (a bit each, 1 << index). */
 struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
                                        unsigned hamlets);
+/* One more hub, enrolled at the centre for the whole commune, among the laptops. */
+struct hm_village_node *hm_village_add_hub(struct hm_village *v, const char *name);
+/* From now on it syncs with parent, which is known to it after this as an upstream. */
+void hm_village_join(struct hm_village *v, struct hm_village_node *n,
+                     struct hm_village_node *parent);
 void hm_village_close(struct hm_village *v);
 /* One node ends, and starts again. */
 void hm_village_close_node(struct hm_village_node *n);
