@@ -1,6 +1,6 @@
 #include "protocol/household.h"
 
-#include "protocol/pack.h"
+#include "protocol/fact.h"
 
 void hm_household_init(struct hm_household *h, const struct hm_household_id *id,
                        struct hm_arena *arena)
@@ -486,11 +486,10 @@ int hm_household_scopes(const struct hm_household *h, uint32_t **out_scopes,
         return HM_NOMEM;
     }
     for (size_t i = 0; i < siblings; i++) {
-        struct hm_reader r = {.left = cell->siblings[i].value};
-        uint64_t scope = hm_unpack_uint_max(&r, UINT32_MAX);
+        uint32_t scope = 0;
 
-        if (hm_unpack_end(&r) == HM_OK) {
-            (void)add_scope(scopes, &count, (uint32_t)scope);
+        if (hm_fact_scope(cell->siblings[i].value, &scope)) {
+            (void)add_scope(scopes, &count, scope);
         }
     }
     if (count == 0 && !hm_household_is_hearsay(h)) {

@@ -40,8 +40,12 @@ enum {
     HM_FIELD_STATUS = 1, /* of a row: absent, or HM_STATUS_REMOVED with what was seen */
     HM_FIELD_PARENT = 2, /* of a row in a nested repeat: the item of its parent */
     HM_FIELD_SCOPE = 3,  /* of the household: where it lives now, when it has moved */
-    HM_FIELD_FIRST = 16, /* the first number that a form's field table gives out */
-    HM_USER_OPERATOR = 0 /* whoever sits at the node, with the device's rights */
+    HM_FIELD_MERGED = 4, /* of the household: the one that it was merged into */
+    HM_FIELD_SPLIT = 5,  /* of the household: the one that it was split from */
+    HM_FIELD_APART = 6,  /* of the household: those that it is no duplicate of */
+    HM_FIELD_DECIDED = 7, /* of the household: the state that was decided on */
+    HM_FIELD_FIRST = 16,  /* the first number that a form's field table gives out */
+    HM_USER_OPERATOR = 0  /* whoever sits at the node, with the device's rights */
 };
 
 /* Orders are total; < 0, 0, > 0. */

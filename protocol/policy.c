@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "protocol/fact.h"
 #include "protocol/pack.h"
 
 enum { STATUS_REMOVED = 1 };
@@ -66,6 +67,14 @@ static int stronger(const struct hm_household *h, const struct hm_dot *a,
     return hm_dot_compare(a, b);
 }
 
+/* What two people saw when they said the same makes no difference. */
+static bool say_the_same(const struct hm_cell *cell, const struct hm_sibling *a,
+                         const struct hm_sibling *b)
+{
+    return hm_bytes_equal(hm_fact_target(cell->field, a->value),
+                          hm_fact_target(cell->field, b->value));
+}
+
 static bool has_answer(const struct hm_cell *cell)
 {
     for (size_t i = 0; i < cell->sibling_count; i++) {
@@ -92,8 +101,7 @@ static void pick(const struct hm_household *h, const struct hm_cell *cell,
             skipped = true;
             continue;
         }
-        differ =
-            differ || (winner != NULL && !hm_bytes_equal(winner->value, next->value));
+        differ = differ || (winner != NULL && !say_the_same(cell, winner, next));
         if (winner == NULL || stronger(h, &next->dot, &winner->dot, by_rank) > 0) {
             winner = next;
         }
@@ -371,28 +379,102 @@ enum hm_row_state hm_policy_row_state(const struct hm_row *row)
     return removed ? HM_ROW_DISPUTED : HM_ROW_ACTIVE;
 }
 
-static bool is_conflict(const struct hm_household *h, const struct hm_row *row,
-                        const struct hm_cell *cell, hm_policy_of_fn policy_of,
-                        void *arg, struct hm_arena *arena, int *err)
+const char *hm_conflict_kind_name(enum hm_conflict_kind kind)
+{
+    switch (kind) {
+    case HM_CONFLICT_VALUES:
+        return "values";
+    case HM_CONFLICT_REMOVED:
+        return "removed_edited";
+    case HM_CONFLICT_DELETED:
+        return "deleted_edited";
+    case HM_CONFLICT_MOVED:
+        return "moved_moved";
+    case HM_CONFLICT_MERGED:
+        return "merged_merged";
+    case HM_CONFLICT_EDITED:
+        return "merged_edited";
+    }
+    HM_ASSERT(false); /* no such kind */
+    return "";
+}
+
+struct asking {
+    const struct hm_household *h;
+    hm_policy_of_fn policy_of;
+    void *arg;
+    struct hm_arena *arena;
+};
+
+static int values_differ(const struct asking *asking, const struct hm_row *row,
+                         const struct hm_cell *cell, bool *out_differ)
 {
     struct hm_policy_view view = {0};
+    int err = HM_OK;
 
-    if (cell->field == HM_FIELD_STATUS && row->key.form != HM_FORM_HOUSEHOLD) {
-        return hm_policy_row_state(row) == HM_ROW_DISPUTED;
+    if (cell->sibling_count > 1) {
+        err = hm_policy_view(asking->policy_of(asking->arg, &row->key, cell->field),
+                             asking->h, cell, asking->arena, &view);
     }
-    if (cell->sibling_count < 2) {
-        return false;
+    *out_differ = err == HM_OK && view.conflict;
+    return err;
+}
+
+/* Of a cell in the household's own row. */
+static int own_conflict(const struct asking *asking, const struct hm_row *row,
+                        const struct hm_cell *cell, struct hm_policy_conflict *out,
+                        bool *out_found)
+{
+    int err = HM_OK;
+
+    *out_found = false;
+    switch (cell->field) {
+    case HM_FIELD_STATUS:
+        out->kind = HM_CONFLICT_DELETED;
+        *out_found = hm_fact_state(asking->h) == HM_ROW_DISPUTED;
+        break;
+    case HM_FIELD_SCOPE:
+        out->kind = HM_CONFLICT_MOVED;
+        err = values_differ(asking, row, cell, out_found);
+        break;
+    case HM_FIELD_MERGED:
+        out->kind = HM_CONFLICT_MERGED;
+        err = values_differ(asking, row, cell, out_found);
+        if (err == HM_OK && !*out_found) {
+            out->kind = HM_CONFLICT_EDITED;
+            *out_found = hm_fact_unseen_by_merge(asking->h) != NULL;
+        }
+        break;
+    default:
+        break; /* several may say it without contradiction */
     }
-    *err =
-        hm_policy_view(policy_of(arg, &row->key, cell->field), h, cell, arena, &view);
-    return *err == HM_OK && view.conflict;
+    return err;
+}
+
+static int find_conflict(const struct asking *asking, const struct hm_row *row,
+                         const struct hm_cell *cell, struct hm_policy_conflict *out,
+                         bool *out_found)
+{
+    *out = (struct hm_policy_conflict){.row = row, .cell = cell};
+    if (row->key.form == HM_FORM_HOUSEHOLD) {
+        return own_conflict(asking, row, cell, out, out_found);
+    }
+    if (cell->field == HM_FIELD_STATUS) {
+        out->kind = HM_CONFLICT_REMOVED;
+        *out_found = hm_policy_row_state(row) == HM_ROW_DISPUTED;
+        return HM_OK;
+    }
+    out->kind = HM_CONFLICT_VALUES;
+    return values_differ(asking, row, cell, out_found);
 }
 
 int hm_policy_conflicts(const struct hm_household *h, hm_policy_of_fn policy_of,
                         void *arg, struct hm_arena *arena,
                         struct hm_policy_conflict **out_conflicts, size_t *out_count)
 {
+    struct asking asking = {h, policy_of, arg, arena};
     struct hm_policy_conflict *list = NULL;
+    bool deleted = hm_fact_state(h) == HM_ROW_REMOVED;
     size_t cells = 0;
     size_t count = 0;
     int err = HM_OK;
@@ -404,17 +486,18 @@ int hm_policy_conflicts(const struct hm_household *h, hm_policy_of_fn policy_of,
     if (list == NULL) {
         return HM_NOMEM;
     }
-    for (size_t i = 0; i < h->row_count && err == HM_OK; i++) {
+    for (size_t i = 0; !deleted && i < h->row_count && err == HM_OK; i++) {
         const struct hm_row *row = &h->rows[i];
 
-        if (hm_policy_row_state(row) == HM_ROW_REMOVED) {
+        if (row->key.form != HM_FORM_HOUSEHOLD &&
+            hm_policy_row_state(row) == HM_ROW_REMOVED) {
             continue;
         }
         for (size_t j = 0; j < row->cell_count && err == HM_OK; j++) {
-            if (is_conflict(h, row, &row->cells[j], policy_of, arg, arena, &err)) {
-                list[count++] =
-                    (struct hm_policy_conflict){.row = row, .cell = &row->cells[j]};
-            }
+            bool found = false;
+
+            err = find_conflict(&asking, row, &row->cells[j], &list[count], &found);
+            count += found ? 1 : 0;
         }
     }
     if (err == HM_OK) {

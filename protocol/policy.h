@@ -46,13 +46,31 @@ void hm_policy_removed_encode(const struct hm_dot *seen, size_t count,
 typedef enum hm_field_policy (*hm_policy_of_fn)(void *arg, const struct hm_row_key *row,
                                                 uint32_t field);
 
+enum hm_conflict_kind {
+    HM_CONFLICT_VALUES,  /* of one cell */
+    HM_CONFLICT_REMOVED, /* a row was removed by somebody, and edited by another */
+    HM_CONFLICT_DELETED, /* the same of the household */
+    HM_CONFLICT_MOVED,   /* to different hamlets */
+    HM_CONFLICT_MERGED,  /* into different households, or merged and not */
+    HM_CONFLICT_EDITED   /* merged by somebody, and edited by another */
+};
+const char *hm_conflict_kind_name(enum hm_conflict_kind kind);
+
+/* In these, what was edited stands beside the values of the cell. */
+static inline bool hm_conflict_is_dispute(enum hm_conflict_kind kind)
+{
+    return kind == HM_CONFLICT_REMOVED || kind == HM_CONFLICT_DELETED ||
+           kind == HM_CONFLICT_EDITED;
+}
+
 struct hm_policy_conflict {
+    enum hm_conflict_kind kind;
     const struct hm_row *row;
-    const struct hm_cell *cell; /* of HM_FIELD_STATUS for a disputed row */
+    const struct hm_cell *cell; /* the status, scope or merge of what is not a value */
 };
 
 /* All conflicts of a household, in the order of rows and fields; the array lies in
- * arena. Cells of a removed row are not looked at. Errors: HM_NOMEM. */
+ * arena. Nothing that was removed or deleted is looked at. Errors: HM_NOMEM. */
 int hm_policy_conflicts(const struct hm_household *h, hm_policy_of_fn policy_of,
                         void *arg, struct hm_arena *arena,
                         struct hm_policy_conflict **out_conflicts,

@@ -219,6 +219,10 @@ static int enter(struct hm_accept *a, const struct entry *e,
         err = touch(a, h, verdict != HM_OK);
     }
     if (err == HM_OK) {
+        /* Its author may have seen it where it does not live any more. */
+        err = hm_households_tell_departed(a->s, change->scope, &h->id);
+    }
+    if (err == HM_OK) {
         err = hm_households_store(a->s, h, hm_forms_policy_of, a->forms);
     }
     if (err == HM_OK) {

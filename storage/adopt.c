@@ -6,6 +6,7 @@
 #include "protocol/merge.h"
 #include "protocol/message.h"
 #include "storage/adopt_blobs.h"
+#include "storage/adopt_departed.h"
 #include "storage/adopt_here.h"
 #include "storage/claims.h"
 #include "storage/cursors.h"
@@ -274,6 +275,31 @@ static int compare_own(const struct hm_household *own, struct hm_bytes theirs,
     return err;
 }
 
+static bool assigned(const struct adopting *a, uint32_t scope)
+{
+    for (size_t i = 0; i < a->scope_count; i++) {
+        if (a->scopes[i] == scope) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does it live in none of this node's scopes? */
+static int lives_elsewhere(const struct adopting *a, const struct hm_household *h,
+                           bool *out_elsewhere)
+{
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+    int err = hm_household_scopes(h, &scopes, &count);
+
+    *out_elsewhere = err == HM_OK;
+    for (size_t i = 0; i < count; i++) {
+        *out_elsewhere = *out_elsewhere && !assigned(a, scopes[i]);
+    }
+    return err;
+}
+
 static int take_state(struct adopting *a, struct hm_bytes bytes)
 {
     struct hm_household theirs;
@@ -291,6 +317,8 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
     }
     if (err == HM_OK && found) {
         err = compare_own(&own, bytes, &same);
+    } else if (err == HM_OK) {
+        err = lives_elsewhere(a, &theirs, &same); /* it came and went meanwhile */
     }
     if (err == HM_OK && !same) {
         const struct hm_household *keep = &theirs;
@@ -308,16 +336,6 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
     }
     hm_arena_deinit(&arena);
     return err;
-}
-
-static bool assigned(const struct adopting *a, uint32_t scope)
-{
-    for (size_t i = 0; i < a->scope_count; i++) {
-        if (a->scopes[i] == scope) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static int unpack(struct adopting *a, const struct hm_feed *feed,
@@ -677,6 +695,9 @@ static int adopt(struct adopting *a, struct hm_bytes reply, int64_t sent_utc_ms,
     }
     if (err == HM_OK && offered != 0 && !a->out.version_refused) {
         err = offer_rest(a);
+    }
+    if (err == HM_OK) {
+        err = hm_adopt_forget_departed(a->s, a->parent, a->scopes, a->scope_count);
     }
     if (err == HM_OK && !a->out.version_refused) {
         err = settle_all(a);

@@ -259,7 +259,10 @@ static int feed_households(struct hm_answer *a, const struct hm_cursor *cursor)
     f.states = &states;
     f.states_max = states_left(a);
     f.position = f.after;
-    err = hm_households_each_fed(a->s, cursor->scope, f.after, add_state, &f);
+    /* Who begins has nothing that could have departed. */
+    err = f.after == 0
+              ? hm_households_each(a->s, cursor->scope, 0, add_state, &f)
+              : hm_households_each_fed(a->s, cursor->scope, f.after, add_state, &f);
     err = err == HM_AGAIN ? HM_OK : err;
     feed.from = f.after;
     feed.to = f.more ? f.position : state.position;
@@ -343,21 +346,32 @@ static int write_need(struct hm_answer *a, const struct hm_hash_list *theirs,
     return err;
 }
 
-/* A household that the child has and this node has not may have left the scope while
- * the child was away from the feed: then it is told where that is now. */
-static int add_left(struct feeding *f, struct hm_bytes ours)
+/* What the child has and this node has not may have departed from here: what did is
+ * told again, the latest first, as much as there is room for. */
+static int add_departed(void *arg, const struct hm_household_row *row)
 {
-    struct hm_buf unknown;
-    int err;
+    struct feeding *f = arg;
 
-    hm_buf_init(&unknown, HM_REQUEST_BYTES_MAX);
-    subtract(f->known, ours, &unknown);
-    err = unknown.err;
-    if (err == HM_OK && unknown.len > 0) {
-        err = hm_households_each_left(f->a->s, f->scope, add_state, f);
+    if (row->state.len > f->states_max ||
+        f->states->len > f->states_max - row->state.len) {
+        return HM_AGAIN;
     }
-    hm_buf_deinit(&unknown);
-    return err;
+    hm_buf_append(f->states, row->state);
+    return f->states->err;
+}
+
+static int collect_departed(struct feeding *f, struct hm_bytes ours)
+{
+    bool strange = false;
+    int err = HM_OK;
+
+    for (size_t i = 0; i < f->known.len && !strange; i += HM_HASH_PREFIX_BYTES) {
+        strange = !has_prefix(ours, f->known.data + i);
+    }
+    if (strange) {
+        err = hm_households_each_departed(f->a->s, f->scope, add_departed, f);
+    }
+    return err == HM_AGAIN ? HM_OK : err;
 }
 
 static int collect_differing(struct hm_answer *a, const struct hm_hash_list *theirs,
@@ -382,10 +396,10 @@ static int collect_differing(struct hm_answer *a, const struct hm_hash_list *the
     err = hm_households_prefixes(a->s, theirs->scope, ours);
     if (err == HM_OK) {
         err = hm_households_each(a->s, theirs->scope, 0, add_state, &f);
-        if (err == HM_OK) {
-            err = add_left(&f, hm_buf_bytes(ours));
-        }
         err = err == HM_AGAIN ? HM_OK : err;
+    }
+    if (err == HM_OK && !f.more) {
+        err = collect_departed(&f, hm_buf_bytes(ours));
     }
     *out_more = f.more;
     return err;

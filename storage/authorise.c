@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "protocol/fact.h"
 #include "protocol/form/field_table.h"
 #include "protocol/form/value.h"
 #include "protocol/text.h"
@@ -178,15 +179,16 @@ static enum hm_devices_hold hold_of(const struct check *c, uint32_t scope)
                               : hm_devices_hold_of(&c->a->device, &c->a->tree, scope);
 }
 
-/* The household lives elsewhere than in the hamlets of the device: does it so only
- * since it left the one where the author saw it? */
+/* The household lives elsewhere than in the hamlets of the device. Whoever has not
+ * heard of a move writes on: that is accepted, and shown as late. */
 static int check_moved(struct check *c, uint32_t lives_in)
 {
-    bool left = false;
-    int err =
-        hm_households_has_left(c->a->s, c->change->scope, &c->change->household, &left);
+    bool lived_here = holds(c->a, c->h->home);
+    int err = lived_here ? HM_OK
+                         : hm_households_departed(c->a->s, c->change->scope, &c->h->id,
+                                                  &lived_here);
 
-    if (err == HM_OK && left) {
+    if (err == HM_OK && lived_here) {
         c->a->late = true;
     } else if (err == HM_OK) {
         refuse(c, HM_DENIED,
@@ -311,14 +313,39 @@ static int check_cells(struct check *c, const struct hm_form_item *form,
     return HM_OK;
 }
 
+/* What is written about the household itself: by whoever may write households. */
+static void check_facts(struct check *c, const struct hm_row_write *row)
+{
+    if (row->key.round != 0 || row->key.repeat != 0 ||
+        !hm_item_is_none(&row->key.item)) {
+        refuse(c, HM_INVALID, "a household has one row of its own");
+        return;
+    }
+    for (size_t i = 0; i < row->cell_count && c->verdict == HM_OK; i++) {
+        const struct hm_cell_write *cell = &row->cells[i];
+        const struct hm_unit *unit;
+        uint32_t scope = 0;
+
+        if (hm_fact_check(cell->field, cell->value) != HM_OK) {
+            refuse(c, HM_INVALID, "no fact about a household (field %u)", cell->field);
+        } else if (cell->field == HM_FIELD_SCOPE &&
+                   hm_fact_scope(cell->value, &scope)) {
+            unit = hm_units_by_id(&c->a->tree, scope);
+            if (unit == NULL || unit->kind != HM_UNIT_HAMLET) {
+                refuse(c, HM_NOTFOUND, "it moves to unit %u, no hamlet known here",
+                       scope);
+            }
+        }
+    }
+}
+
 static int check_row(struct check *c, const struct hm_row_write *row)
 {
     struct hm_form_item form;
     int err;
 
     if (row->key.form == HM_FORM_HOUSEHOLD) {
-        refuse(c, HM_NOTFOUND,
-               "this version knows no writing of a household's own facts");
+        check_facts(c, row);
         return HM_OK;
     }
     err = hm_forms_get(c->a->s, row->key.form, c->a->arena, &form);

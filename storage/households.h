@@ -21,8 +21,9 @@ int hm_households_load_or_new(struct hm_store *s, const struct hm_household_id *
                               bool *out_found) HM_MUST_USE;
 
 /* Keep a state: the household moves to the end of the feed of every scope in which it
- * stands, their digests follow, and its conflicts are counted again. A state equal to
- * the kept one changes nothing. Errors: HM_TOOBIG. */
+ * stands, and of every one that it leaves by this; their digests follow, its conflicts
+ * are counted again, and the indexes of merges and of likenesses follow. A state equal
+ * to the kept one changes nothing. Errors: HM_TOOBIG. */
 int hm_households_store(struct hm_store *s, const struct hm_household *h,
                         hm_policy_of_fn policy_of, void *policy_arg) HM_MUST_USE;
 
@@ -31,13 +32,20 @@ int hm_households_position(struct hm_store *s, uint32_t scope,
                            const struct hm_household_id *id,
                            uint64_t *out_position) HM_MUST_USE;
 
-/* Did the household stand in this scope's feed, and has left it? */
-int hm_households_has_left(struct hm_store *s, uint32_t scope,
+/* Did it live in this scope before it moved? */
+int hm_households_departed(struct hm_store *s, uint32_t scope,
                            const struct hm_household_id *id,
-                           bool *out_left) HM_MUST_USE;
+                           bool *out_departed) HM_MUST_USE;
+/* Tell the feed of a scope from which it departed once more: somebody there did not
+ * know. Nothing for a household that did not depart from there. */
+int hm_households_tell_departed(struct hm_store *s, uint32_t scope,
+                                const struct hm_household_id *id) HM_MUST_USE;
+/* Forget a household with all its places. The log stays. */
+int hm_households_forget(struct hm_store *s,
+                         const struct hm_household_id *id) HM_MUST_USE;
 
-/* Forget every household of a scope that stands in none of the held ones: for a node
- * that no longer holds it. The log stays. */
+/* Forget every household of a scope that lives in none of the held ones and departed
+ * from none of them: for a node that no longer holds it. The log stays. */
 int hm_households_drop_scope(struct hm_store *s, uint32_t scope, const uint32_t *held,
                              size_t held_count) HM_MUST_USE;
 /* How many those are. */
@@ -52,6 +60,7 @@ struct hm_household_row {
     struct hm_bytes hash;
     int64_t changed_utc_ms;
     uint64_t conflicts; /* cells that wait */
+    bool departed;      /* from the scope that was asked for */
 };
 typedef int (*hm_households_fn)(void *arg, const struct hm_household_row *row);
 
@@ -60,15 +69,20 @@ typedef int (*hm_households_fn)(void *arg, const struct hm_household_row *row);
  * this function. */
 int hm_households_each(struct hm_store *s, uint32_t scope, uint64_t after,
                        hm_households_fn fn, void *arg) HM_MUST_USE;
-/* The same with those that have left the scope, at the position where they did. */
+/* The same, and those that departed since, as a child is told it. */
 int hm_households_each_fed(struct hm_store *s, uint32_t scope, uint64_t after,
                            hm_households_fn fn, void *arg) HM_MUST_USE;
-/* Only those that have left it. */
-int hm_households_each_left(struct hm_store *s, uint32_t scope, hm_households_fn fn,
-                            void *arg) HM_MUST_USE;
-/* Only those with conflicts. */
+/* Only those that departed, the latest first. */
+int hm_households_each_departed(struct hm_store *s, uint32_t scope, hm_households_fn fn,
+                                void *arg) HM_MUST_USE;
+/* The same as hm_households_each(), only those with conflicts. */
 int hm_households_each_conflict(struct hm_store *s, uint32_t scope, hm_households_fn fn,
                                 void *arg) HM_MUST_USE;
+
+/* The same from behind a position. */
+int hm_households_each_conflict_after(struct hm_store *s, uint32_t scope,
+                                      uint64_t after, hm_households_fn fn,
+                                      void *arg) HM_MUST_USE;
 
 /* The scopes in which anything stands, ascending, in arena. */
 int hm_households_scopes(struct hm_store *s, struct hm_arena *arena,

@@ -5,7 +5,8 @@
 
 #define ROW_COLUMNS                                                                    \
     "standing.a, standing.n, standing.home, standing.position, household.state, "      \
-    "standing.hash, household.changed_utc_ms, COALESCE(conflict_at.cells, 0) "
+    "standing.hash, household.changed_utc_ms, COALESCE(conflict_at.cells, 0), "        \
+    "standing.departed "
 #define ROW_TABLES                                                                     \
     "FROM standing JOIN household ON household.scope = standing.home "                 \
     "AND household.a = standing.a AND household.n = standing.n "
@@ -24,6 +25,7 @@ static int each(struct hm_stmt *stmt, hm_households_fn fn, void *arg)
             .hash = hm_stmt_bytes(stmt, 5),
             .changed_utc_ms = hm_stmt_int(stmt, 6),
             .conflicts = hm_stmt_u64(stmt, 7),
+            .departed = hm_stmt_int(stmt, 8) != 0,
         };
 
         err = fn(arg, &found);
@@ -35,18 +37,15 @@ static int each(struct hm_stmt *stmt, hm_households_fn fn, void *arg)
     return err;
 }
 
-int hm_households_each(struct hm_store *s, uint32_t scope, uint64_t after,
-                       hm_households_fn fn, void *arg)
+#define ROW_CONFLICTS                                                                  \
+    "JOIN conflict_at ON conflict_at.scope = standing.home "                           \
+    "AND conflict_at.a = standing.a AND conflict_at.n = standing.n "
+
+static int each_after(struct hm_store *s, const char *sql, uint32_t scope,
+                      uint64_t after, hm_households_fn fn, void *arg)
 {
     struct hm_stmt *stmt;
-    int err =
-        hm_db_stmt(hm_store_db(s),
-                   "SELECT " ROW_COLUMNS ROW_TABLES
-                   "LEFT JOIN conflict_at ON conflict_at.scope = standing.home "
-                   "AND conflict_at.a = standing.a AND conflict_at.n = standing.n "
-                   "WHERE standing.scope = $1 AND standing.position > $2 "
-                   "ORDER BY standing.position",
-                   &stmt);
+    int err = hm_db_stmt(hm_store_db(s), sql, &stmt);
 
     if (err != HM_OK) {
         return err;
@@ -56,65 +55,50 @@ int hm_households_each(struct hm_store *s, uint32_t scope, uint64_t after,
     return each(stmt, fn, arg);
 }
 
-#define LEFT_ROWS                                                                      \
-    "SELECT left_at.a, left_at.n, home.scope, left_at.position, household.state, "     \
-    "household.hash, household.changed_utc_ms, 0 "                                     \
-    "FROM left_at JOIN home ON home.a = left_at.a AND home.n = left_at.n "             \
-    "JOIN household ON household.scope = home.scope "                                  \
-    "AND household.a = left_at.a AND household.n = left_at.n "                         \
-    "WHERE left_at.scope = $1 AND left_at.position > $2 "
+int hm_households_each(struct hm_store *s, uint32_t scope, uint64_t after,
+                       hm_households_fn fn, void *arg)
+{
+    return each_after(s,
+                      "SELECT " ROW_COLUMNS ROW_TABLES "LEFT " ROW_CONFLICTS
+                      "WHERE standing.scope = $1 AND standing.position > $2 "
+                      "AND standing.departed = 0 ORDER BY standing.position",
+                      scope, after, fn, arg);
+}
 
 int hm_households_each_fed(struct hm_store *s, uint32_t scope, uint64_t after,
                            hm_households_fn fn, void *arg)
 {
-    struct hm_stmt *stmt;
-    int err = hm_db_stmt(
-        hm_store_db(s),
-        "SELECT standing.a, standing.n, standing.home, standing.position, "
-        "household.state, standing.hash, household.changed_utc_ms, "
-        "0 " ROW_TABLES "WHERE standing.scope = $1 AND standing.position > $2 "
-        "UNION ALL " LEFT_ROWS "ORDER BY 4",
-        &stmt);
-
-    if (err != HM_OK) {
-        return err;
-    }
-    hm_stmt_bind_int(stmt, 1, scope);
-    hm_stmt_bind_u64(stmt, 2, after);
-    return each(stmt, fn, arg);
+    return each_after(s,
+                      "SELECT " ROW_COLUMNS ROW_TABLES "LEFT " ROW_CONFLICTS
+                      "WHERE standing.scope = $1 AND standing.position > $2 "
+                      "ORDER BY standing.position",
+                      scope, after, fn, arg);
 }
 
-int hm_households_each_left(struct hm_store *s, uint32_t scope, hm_households_fn fn,
-                            void *arg)
+int hm_households_each_departed(struct hm_store *s, uint32_t scope, hm_households_fn fn,
+                                void *arg)
 {
-    struct hm_stmt *stmt;
-    int err = hm_db_stmt(hm_store_db(s), LEFT_ROWS "ORDER BY 4", &stmt);
+    return each_after(s,
+                      "SELECT " ROW_COLUMNS ROW_TABLES "LEFT " ROW_CONFLICTS
+                      "WHERE standing.scope = $1 AND standing.position > $2 "
+                      "AND standing.departed = 1 ORDER BY standing.position DESC",
+                      scope, 0, fn, arg);
+}
 
-    if (err != HM_OK) {
-        return err;
-    }
-    hm_stmt_bind_int(stmt, 1, scope);
-    hm_stmt_bind_u64(stmt, 2, 0);
-    return each(stmt, fn, arg);
+int hm_households_each_conflict_after(struct hm_store *s, uint32_t scope,
+                                      uint64_t after, hm_households_fn fn, void *arg)
+{
+    return each_after(s,
+                      "SELECT " ROW_COLUMNS ROW_TABLES ROW_CONFLICTS
+                      "WHERE standing.scope = $1 AND standing.position > $2 "
+                      "AND standing.departed = 0 ORDER BY standing.position",
+                      scope, after, fn, arg);
 }
 
 int hm_households_each_conflict(struct hm_store *s, uint32_t scope, hm_households_fn fn,
                                 void *arg)
 {
-    struct hm_stmt *stmt;
-    int err =
-        hm_db_stmt(hm_store_db(s),
-                   "SELECT " ROW_COLUMNS ROW_TABLES
-                   "JOIN conflict_at ON conflict_at.scope = standing.home "
-                   "AND conflict_at.a = standing.a AND conflict_at.n = standing.n "
-                   "WHERE standing.scope = $1 ORDER BY standing.position",
-                   &stmt);
-
-    if (err != HM_OK) {
-        return err;
-    }
-    hm_stmt_bind_int(stmt, 1, scope);
-    return each(stmt, fn, arg);
+    return hm_households_each_conflict_after(s, scope, 0, fn, arg);
 }
 
 int hm_households_scopes(struct hm_store *s, struct hm_arena *arena,
@@ -156,9 +140,10 @@ int hm_households_prefixes(struct hm_store *s, uint32_t scope, struct hm_buf *bu
 {
     struct hm_stmt *stmt;
     bool row = false;
-    int err =
-        hm_db_stmt(hm_store_db(s),
-                   "SELECT hash FROM standing WHERE scope = $1 ORDER BY hash", &stmt);
+    int err = hm_db_stmt(hm_store_db(s),
+                         "SELECT hash FROM standing WHERE scope = $1 AND departed = 0 "
+                         "ORDER BY hash",
+                         &stmt);
 
     if (err != HM_OK) {
         return err;

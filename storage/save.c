@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "protocol/fact.h"
 #include "protocol/pack.h"
 #include "storage/households.h"
 #include "storage/log.h"
@@ -147,8 +148,36 @@ static int replaced_by(struct saving *saving, const struct hm_row_key *key,
     return err;
 }
 
+/* A fact is written again when it was said by somebody who had not seen all. */
+static bool fact_differs(const struct saving *saving, const struct hm_cell *cell,
+                         const struct hm_save_cell *wanted)
+{
+    bool same = true;
+
+    for (size_t i = 0; cell != NULL && i < cell->sibling_count; i++) {
+        same =
+            same && hm_bytes_equal(hm_fact_target(cell->field, cell->siblings[i].value),
+                                   wanted->value);
+    }
+    if (cell == NULL || cell->sibling_count == 0) {
+        return !is_nil(wanted->value);
+    }
+    switch (wanted->field) {
+    case HM_FIELD_STATUS:
+        return is_nil(wanted->value) ? !same
+                                     : hm_fact_state(&saving->h) != HM_ROW_REMOVED;
+    case HM_FIELD_MERGED:
+        return !same ||
+               (!is_nil(wanted->value) && hm_fact_unseen_by_merge(&saving->h) != NULL);
+    case HM_FIELD_DECIDED:
+        return true;
+    default:
+        return !same;
+    }
+}
+
 /* Is there anything to write? What is shown already is not written again. */
-static int differs(struct saving *saving, const struct hm_row_key *key,
+static int differs(struct saving *saving, const struct hm_row_key *key, bool fact,
                    const struct hm_cell *cell, const struct hm_save_cell *wanted,
                    bool *out_differs)
 {
@@ -157,6 +186,10 @@ static int differs(struct saving *saving, const struct hm_row_key *key,
 
     if (wanted->decided != NULL) {
         *out_differs = true;
+        return HM_OK;
+    }
+    if (fact) {
+        *out_differs = fact_differs(saving, cell, wanted);
         return HM_OK;
     }
     if (cell == NULL || cell->sibling_count == 0) {
@@ -217,6 +250,21 @@ static int write_removal(struct saving *saving, const struct hm_row *row,
     return err;
 }
 
+/* What is said, and what was seen when it was said. */
+static int fact_value(struct saving *saving, const struct hm_save_cell *wanted,
+                      struct hm_bytes *out)
+{
+    struct hm_buf buf;
+    int err;
+
+    hm_buf_init(&buf, HM_CHANGE_BYTES_MAX);
+    hm_fact_encode(wanted->value, &saving->h, &buf);
+    err = buf.err == HM_OK ? hm_arena_copy(saving->arena, hm_buf_bytes(&buf), out)
+                           : buf.err;
+    hm_buf_deinit(&buf);
+    return err;
+}
+
 static int write_cells(struct saving *saving, const struct hm_row *row,
                        const struct hm_save_row *wanted, struct hm_row_write *out)
 {
@@ -228,11 +276,16 @@ static int write_cells(struct saving *saving, const struct hm_row *row,
         struct hm_cell_write *write = &out->cells[out->cell_count];
         bool write_it = false;
 
-        err = differs(saving, &out->key, cell, next, &write_it);
+        err = differs(saving, &out->key, wanted->facts, cell, next, &write_it);
         if (err == HM_OK && write_it) {
             write->field = next->field;
             write->value = next->value;
-            err = replaced_by(saving, &out->key, cell, next, write);
+            if (wanted->facts && !is_nil(next->value)) {
+                err = fact_value(saving, next, &write->value);
+            }
+            if (err == HM_OK) {
+                err = replaced_by(saving, &out->key, cell, next, write);
+            }
             out->cell_count++;
         }
     }
@@ -292,6 +345,16 @@ static int write_row(struct saving *saving, const struct hm_save_row *wanted)
     return err;
 }
 
+static bool writes_own_row(const struct hm_save *save)
+{
+    for (size_t i = 0; i < save->row_count; i++) {
+        if (save->rows[i].form == HM_FORM_HOUSEHOLD) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int start(struct saving *saving, bool *out_found)
 {
     const struct hm_save *save = saving->save;
@@ -317,6 +380,11 @@ static int start(struct saving *saving, bool *out_found)
         err = hm_store_fail(saving->s, HM_NOTFOUND,
                             "there is no such household on this node");
     }
+    if (err == HM_OK && !writes_own_row(save) && !save->restores &&
+        hm_fact_state(&saving->h) == HM_ROW_REMOVED) {
+        err = hm_store_fail(saving->s, HM_INVALID,
+                            "the household was deleted; undo that first");
+    }
     saving->change.dt_ms = hm_store_utc_ms(saving->s) - saving->author.base_wall_ms;
     saving->change.user = save->user;
     saving->change.rank = save->rank;
@@ -324,6 +392,48 @@ static int start(struct saving *saving, bool *out_found)
     saving->change.scope = save->scope;
     saving->change.reason = save->reason;
     return err;
+}
+
+static const struct hm_dot *sibling_dots(struct saving *saving,
+                                         const struct hm_cell *cell)
+{
+    struct hm_dot *dots =
+        hm_arena_array(saving->arena, cell->sibling_count, sizeof *dots);
+
+    for (size_t i = 0; dots != NULL && i < cell->sibling_count; i++) {
+        dots[i] = cell->siblings[i].dot;
+    }
+    return dots;
+}
+
+/* Who edits a household on the page of the one that it is merged into has seen the
+ * merge: then the edit is none that the merge did not know. */
+static int repeat_merge(struct saving *saving)
+{
+    const struct hm_cell *cell = hm_fact_cell(&saving->h, HM_FIELD_MERGED);
+    struct hm_save_cell wanted = {.field = HM_FIELD_MERGED};
+    struct hm_save_row row = {.form = HM_FORM_HOUSEHOLD, .facts = true};
+    struct hm_household_id into;
+
+    if (saving->change.row_count == 0 || writes_own_row(saving->save) ||
+        saving->save->restores || !hm_fact_merged_into(&saving->h, &into) ||
+        hm_fact_unseen_by_merge(&saving->h) != NULL) {
+        return HM_OK;
+    }
+    for (size_t i = 0; i < cell->sibling_count; i++) {
+        struct hm_bytes target =
+            hm_fact_target(HM_FIELD_MERGED, cell->siblings[i].value);
+
+        if (i > 0 && !hm_bytes_equal(target, wanted.value)) {
+            return HM_OK; /* a conflict is decided by a person */
+        }
+        wanted.value = target;
+    }
+    row.cells = &wanted;
+    row.cell_count = 1;
+    wanted.decided = sibling_dots(saving, cell);
+    wanted.decided_count = cell->sibling_count;
+    return wanted.decided == NULL ? HM_NOMEM : write_row(saving, &row);
 }
 
 static int append(struct saving *saving)
@@ -378,6 +488,9 @@ static int write_all(struct saving *saving)
     for (size_t i = 0; i < save->row_count && err == HM_OK; i++) {
         err = write_row(saving, &save->rows[i]);
     }
+    if (err == HM_OK) {
+        err = repeat_merge(saving);
+    }
     if (err == HM_OK && saving->change.row_count == 0 && save->creates) {
         err = hm_store_fail(saving->s, HM_INVALID,
                             "a new household needs at least one answer");
@@ -430,7 +543,7 @@ int hm_save_run(struct hm_store *s, const struct hm_save *save,
         return hm_store_fail(s, HM_TOOBIG, "one save has at most %d rows", ROWS_MAX);
     }
     saving.change.rows =
-        hm_arena_array(arena, save->row_count, sizeof saving.change.rows[0]);
+        hm_arena_array(arena, save->row_count + 1, sizeof saving.change.rows[0]);
     saving.items = hm_arena_array(arena, save->row_count, sizeof saving.items[0]);
     if (saving.change.rows == NULL || saving.items == NULL) {
         return HM_NOMEM;

@@ -2,7 +2,8 @@
  * one transaction with one sync.
  *
  * The difference to the present state is what is written: a value that is shown already
- * is left alone. The change names every dot that stood in the cells it writes.
+ * is left alone. The change names every dot that stood in the cells it writes. One to a
+ * household that is merged into another says the merge again: its author has seen it.
  *
  * Blocking; thread as the store. Values have been checked against the form before
  * (protocol/form/value.h). */
@@ -29,6 +30,8 @@ struct hm_save_row {
     bool removed;        /* the row goes; cells are not looked at */
     struct hm_save_cell *cells;
     size_t cell_count;
+    bool facts; /* the household's own row: values are what is said (protocol/fact.h),
+                 * and are written with what this node has seen; nil takes back */
 };
 
 struct hm_save {
@@ -40,8 +43,9 @@ struct hm_save {
     struct hm_save_row *rows;
     size_t row_count;
     struct hm_bytes reason; /* text, may be empty */
-    bool restores; /* rows may name items, and the save a household, that are not
-                    * here: a change that was refused brings its own */
+    bool restores; /* rows may name items, and the save a household, that are not here:
+                    * a change that was refused brings its own, and so does a household
+                    * that is split off */
 };
 
 struct hm_save_result {
@@ -57,7 +61,7 @@ struct hm_save_result {
  *
  * Errors:
  *   HM_NOTFOUND  no such household, or a row that it does not have (see errmsg)
- *   HM_INVALID   a new household without any value
+ *   HM_INVALID   a new household without any value; the household was deleted
  *   HM_TOOBIG    more than a change holds; nothing was written
  *   others       as the store */
 int hm_save_run(struct hm_store *s, const struct hm_save *save,

@@ -95,11 +95,12 @@ int hm_store_set_bytes(struct hm_store *s, const char *name,
 #define HM_META_TOKEN           "token"           /* bytes: this device's, for it */
 #define HM_META_AUTHORITY       "authority"       /* bytes: the centre's public key */
 #define HM_META_OFFER_LOGS                                                             \
-    "offer_logs"                    /* number: 1 when the parent may lack own logs */
-#define HM_META_HEARD    "heard"    /* number: of the last news from the centre */
-#define HM_META_PAUSED   "paused"   /* number */
-#define HM_META_RESTORED "restored" /* number: 1 from a backup until the first start   \
-                                     */
+    "offer_logs"                /* number: 1 when the parent may lack own logs */
+#define HM_META_HEARD  "heard"  /* number: of the last news from the centre */
+#define HM_META_PAUSED "paused" /* number */
+#define HM_META_RESTORED                                                               \
+    "restored" /* number: 1 from a backup until the first start                        \
+                */
 #define HM_META_ITEMS_UP                                                               \
     "items_up" /* number and bytes: items that the parent has forgotten */
 #define HM_META_RESTORES "restores" /* number: histories that were begun here */

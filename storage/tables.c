@@ -60,22 +60,23 @@ static const struct hm_table household = {
     .primary_key = "scope, a, n",
 };
 
-/* Where a household is found by its id alone; scopes: in which it stands, 4 bytes each.
- */
+/* Where a household is found by its id alone; scopes: in which it stands, departed:
+ * those that it left by moving; 4 bytes each. */
 static const struct hm_table home = {
     .name = "home",
     .columns = {HM_COLUMN("a", U64), HM_COLUMN("n", INT), HM_COLUMN("scope", INT),
-                HM_COLUMN("scopes", BLOB)},
+                HM_COLUMN("scopes", BLOB), HM_COLUMN("departed", BLOB)},
     .primary_key = "a, n",
 };
 
-/* In which feeds a household stands, and where. */
+/* In which feeds a household stands, and where. departed: it lives elsewhere now, which
+ * this feed still has to tell; it counts in no digest here. */
 static const struct hm_table standing = {
     .name = "standing",
     .distributed = true,
     .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
                 HM_COLUMN("home", INT), HM_COLUMN("position", INT),
-                HM_COLUMN("hash", BLOB)},
+                HM_COLUMN("hash", BLOB), HM_COLUMN("departed", INT)},
     .primary_key = "scope, a, n",
     .unique_keys = {"scope, position"},
     .indexes = {"scope, hash"},
@@ -156,16 +157,6 @@ static const struct hm_table late_change = {
     .indexes = {"device"},
 };
 
-/* Households that stood in a scope's feed and have left it, and where it says so. */
-static const struct hm_table left = {
-    .name = "left_at",
-    .distributed = true,
-    .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
-                HM_COLUMN("position", INT)},
-    .primary_key = "scope, a, n",
-    .unique_keys = {"scope, position"},
-};
-
 /* A cache of protocol/policy.h's view; rebuilt from the states at any time. */
 static const struct hm_table conflict = {
     .name = "conflict_at",
@@ -173,6 +164,48 @@ static const struct hm_table conflict = {
     .columns = {HM_COLUMN("scope", INT), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
                 HM_COLUMN("cells", INT)},
     .primary_key = "scope, a, n",
+};
+
+/* Which household is merged into which, as the states say; rebuilt from them at any
+ * time. Not by scope: the two may live in different ones. */
+static const struct hm_table redirect = {
+    .name = "redirect",
+    .columns = {HM_COLUMN("a", U64), HM_COLUMN("n", INT), HM_COLUMN("into_a", U64),
+                HM_COLUMN("into_n", INT)},
+    .primary_key = "a, n",
+    .indexes = {"into_a, into_n"},
+};
+
+/* Decisions made at this node, and what stood before in the cells that they wrote: what
+ * an undo needs. id: shared by the changes of one decision about many households. */
+static const struct hm_table decision = {
+    .name = "decision",
+    .columns = {HM_COLUMN("incarnation", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("id", U64), HM_COLUMN("a", U64),
+                HM_COLUMN("household_n", INT), HM_COLUMN("utc_ms", INT),
+                HM_COLUMN("undone", INT), HM_COLUMN("stood", BLOB)},
+    .primary_key = "incarnation, n",
+    .indexes = {"id"},
+};
+
+/* Own values that somebody else's change replaced by others; hash of cell and dot. */
+static const struct hm_table notice = {
+    .name = "notice",
+    .columns = {HM_COLUMN("hash", BLOB), HM_COLUMN("a", U64), HM_COLUMN("n", INT),
+                HM_COLUMN("since_utc_ms", INT), HM_COLUMN("cleared", INT),
+                HM_COLUMN("body", BLOB)},
+    .primary_key = "hash",
+    .indexes = {"cleared, since_utc_ms"},
+};
+
+/* By what two registrations of one family may be known: kind, and a key that is equal
+ * for both (storage/likeness.h). Not by scope: they may live in different ones. */
+static const struct hm_table likeness = {
+    .name = "likeness",
+    .columns = {HM_COLUMN("kind", INT), HM_COLUMN("mark", TEXT), HM_COLUMN("a", U64),
+                HM_COLUMN("n", INT)},
+    .primary_key = "kind, mark, a, n",
+    .indexes = {"a, n"},
 };
 
 /* Device tokens as this node gave them out: hashes only. */
@@ -262,12 +295,12 @@ static const struct hm_table dictionary = {
 const struct hm_migration hm_tables_migrations[] = {
     {.number = 1,
      .name = "base",
-     .tables = {&meta,       &incarnation, &entry,       &segment,    &history,
-                &household,  &home,        &standing,    &feed,       &mark,
-                &cursor,     &receipt,     &item,        &quarantine, &conflict,
-                &token,      &invitation,  &import_line, &blob,       &blob_piece,
-                &dictionary, &late_change, &left,        &alarms,     &opening,
-                &claim,      &lacking}},
+     .tables = {&meta,        &incarnation, &entry,       &segment,    &history,
+                &household,   &home,        &standing,    &feed,       &mark,
+                &cursor,      &receipt,     &item,        &quarantine, &conflict,
+                &token,       &invitation,  &import_line, &blob,       &blob_piece,
+                &dictionary,  &redirect,    &decision,    &notice,     &likeness,
+                &late_change, &alarms,      &opening,     &claim,      &lacking}},
 };
 
 const size_t hm_tables_migration_count =

@@ -338,14 +338,16 @@ HM_TEST(scopes_are_those_of_the_scope_cell)
     begin();
     assert_true(put(0xa, 1, 1, NULL, 0));
     check_scopes((const uint32_t[]){17}, 1);
-    move(0xb, BYTES("\x15"));
+    move(0xb, BYTES("\x92\x15\x90"));
     check_scopes((const uint32_t[]){21}, 1);
-    move(0xc, BYTES("\x12"));
-    move(0xd, BYTES("\x15"));
+    move(0xc, BYTES("\x92\x12\x90"));
+    move(0xd, BYTES("\x92\x15\x90"));
     check_scopes((const uint32_t[]){18, 21}, 2);
     move(0xe, BYTES("\xc0")); /* nothing of a scope's shape adds none */
     move(0xf, BYTES("\xa1x"));
-    move(0x10, BYTES("\xcf\0\0\0\1\0\0\0\0"));
+    move(0x10, BYTES("\x92\xcf\0\0\0\1\0\0\0\0\x90"));
+    move(0x11, BYTES("\x15"));
+    move(0x12, BYTES("\x92\0\x90"));
     check_scopes((const uint32_t[]){18, 21}, 2);
     hm_arena_deinit(&arena);
 }

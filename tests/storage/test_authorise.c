@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocol/fact.h"
 #include "protocol/pack.h"
 #include "storage/accept.h"
 #include "storage/log.h"
@@ -381,7 +382,40 @@ HM_TEST(a_round_of_a_form_without_rounds)
     expect(&wish, HM_INVALID, "form f is not filled in rounds");
 }
 
-HM_TEST(a_households_own_facts)
+static void expect_fact(uint32_t field, struct hm_bytes target, int verdict,
+                        const char *detail)
+{
+    struct hm_household none = {.vv_count = 0};
+    struct hm_buf buf;
+    struct wish wish;
+
+    begin();
+    wish_for(&wish);
+    wish.row.form = HM_FORM_HOUSEHOLD;
+    wish.cell.field = field;
+    hm_buf_init(&buf, 1000);
+    hm_fact_encode(target, &none, &buf);
+    wish.cell.value = hm_buf_bytes(&buf);
+    CHECK_OK(write_wish(&wish));
+    hm_village_settle(&v);
+    assert_kept(&v.centre, verdict, detail);
+    assert_kept(a, verdict, detail);
+    hm_buf_deinit(&buf);
+    hm_village_close(&v);
+}
+
+HM_TEST(a_household_moves_to_no_unknown_place)
+{
+    expect_fact(HM_FIELD_SCOPE, hm_bytes_of("\xcd\xff\xff", 3), HM_NOTFOUND,
+                "it moves to unit 65535, no hamlet known here");
+}
+
+HM_TEST(a_field_that_no_household_has)
+{
+    expect_fact(15, hm_bytes_of("\1", 1), HM_INVALID, "no fact about a household");
+}
+
+HM_TEST(a_fact_has_its_shape)
 {
     struct wish wish;
 
@@ -390,7 +424,20 @@ HM_TEST(a_households_own_facts)
     wish.row.form = HM_FORM_HOUSEHOLD;
     wish.cell.field = HM_FIELD_SCOPE;
     wish.cell.value = packed(NULL, v.hamlets[2]);
-    expect(&wish, HM_NOTFOUND, "own facts");
+    expect(&wish, HM_INVALID, "no fact about a household");
+}
+
+HM_TEST(a_household_has_one_own_row)
+{
+    struct wish wish;
+
+    begin();
+    wish_for(&wish);
+    wish.row.form = HM_FORM_HOUSEHOLD;
+    wish.row.round = 1;
+    wish.cell.field = HM_FIELD_SCOPE;
+    wish.cell.value = hm_bytes_of("\x92\1\x90", 3);
+    expect(&wish, HM_INVALID, "one row of its own");
 }
 
 static uint32_t second_form;

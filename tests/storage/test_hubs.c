@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "storage/log.h"
+#include "storage/people.h"
 #include "storage/upstreams.h"
 #include "tests/support/village.h"
 
@@ -275,17 +276,18 @@ HM_TEST(a_long_log_does_not_hold_up_a_short_one)
 HM_TEST(a_refused_change_goes_up_and_its_notice_comes_down)
 {
     struct hm_save_result made;
-    struct hm_device device;
+    struct hm_role role;
     struct hm_arena arena;
+    uint32_t id;
 
     open_chain();
     made = hm_village_new(&v, a, 0, "Lan", 0);
     (void)hm_village_sync(&v, a);
     hm_arena_init(&arena, ARENA_BYTES);
     CHECK_OK(hm_store_begin(v.centre.node.store));
-    CHECK_OK(hm_devices_get(v.centre.node.store, a->node.device, &arena, &device));
-    CHECK_OK(
-        hm_devices_reassign(v.centre.node.store, a->node.device, &v.hamlets[2], 1));
+    CHECK_OK(hm_people_find_role(v.centre.node.store, "enumerator", &arena, &role));
+    role.rank--;
+    CHECK_OK(hm_people_put_role(v.centre.node.store, &role, &id));
     CHECK_OK(hm_store_end(v.centre.node.store, HM_OK));
     hm_arena_deinit(&arena);
     (void)hm_village_sync(&v, lower);

@@ -392,7 +392,7 @@ static void move_household(const struct hm_household_id *id, uint32_t scope)
     struct hm_store *s = v.centre.node.store;
     struct hm_save_cell cell = {.field = HM_FIELD_SCOPE};
     struct hm_save_row row = {
-        .form = HM_FORM_HOUSEHOLD, .cells = &cell, .cell_count = 1};
+        .form = HM_FORM_HOUSEHOLD, .facts = true, .cells = &cell, .cell_count = 1};
     struct hm_save save = {
         .household = *id, .scope = scope, .rank = 12, .rows = &row, .row_count = 1};
     struct hm_save_result out;

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "protocol/digest.h"
+#include "protocol/fact.h"
 #include "protocol/form/value.h"
 #include "protocol/pack.h"
 #include "storage/feeds.h"
@@ -424,12 +425,18 @@ struct hm_save_result hm_village_new(struct hm_village *v, struct hm_village_nod
     return run(n, &save);
 }
 
+/* Where the household is shown at a node. */
 static uint32_t scope_of(struct hm_village_node *n, const struct hm_household_id *id)
 {
-    uint32_t home = 0;
+    struct hm_household h;
+    struct hm_arena arena;
+    uint32_t scope;
 
-    CHECK_OK(hm_households_home(n->node.store, id, &home));
-    return home;
+    hm_arena_init(&arena, ARENA_BYTES);
+    CHECK_OK(hm_households_load(n->node.store, id, &arena, &h));
+    scope = hm_fact_shown_scope(&h);
+    hm_arena_deinit(&arena);
+    return scope;
 }
 
 static struct hm_save_result put(struct hm_village *v, struct hm_village_node *n,
