@@ -60,6 +60,20 @@ int hm_cli_save_run(struct hm_cli *cli)
     return code;
 }
 
+/* An option that says which conflicts of all are decided. */
+static bool has_filter(const struct hm_cli_args *args)
+{
+    static const char *const names[] = {"scope",  "form", "round", "field", "kind",
+                                        "device", "user", "older", "newer", "dry-run"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (hm_cli_args_has(args, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int check_resolve(struct hm_cli *cli)
 {
     const struct hm_cli_args *args = &cli->args;
@@ -77,13 +91,10 @@ static int check_resolve(struct hm_cli *cli)
         wrong = "say which HOUSEHOLD, or --all";
     } else if (!all && (!hm_cli_args_has(args, "cell") || take == value)) {
         wrong = "say --cell CELL and one of --take N and --value V";
-    } else if (!all &&
-               (hm_cli_args_has(args, "policy") || hm_cli_args_has(args, "scope") ||
-                hm_cli_args_has(args, "form"))) {
-        wrong = "--policy, --scope and --form go with --all";
-    } else if (args->arg_count > 0 &&
-               (hm_cli_args_has(args, "scope") || hm_cli_args_has(args, "form"))) {
-        wrong = "--scope and --form go without a HOUSEHOLD";
+    } else if (!all && (hm_cli_args_has(args, "policy") || has_filter(args))) {
+        wrong = "--policy, --scope, --form and what else selects go with --all";
+    } else if (args->arg_count > 0 && has_filter(args)) {
+        wrong = "--scope, --form and what else selects go without a HOUSEHOLD";
     }
     return wrong == NULL ? HM_CLI_DONE
                          : hm_cli_fail(cli, HM_CLI_USAGE,

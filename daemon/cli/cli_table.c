@@ -37,6 +37,14 @@ static const struct hm_cli_option release_options[] = {
     TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the decision"), END};
 static const struct hm_cli_option reason_options[] = {
     TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the decision"), END};
+static const struct hm_cli_option move_options[] = {
+    NEED("scope", HM_CLI_BODY, "CODE", "the hamlet to which it moves"),
+    TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the change"), END};
+static const struct hm_cli_option split_options[] = {
+    {"items", 0, HM_CLI_LIST, HM_CLI_BODY, true, "ITEM", "items", "the members that go into the new household"},
+    TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the change"), END};
+static const struct hm_cli_option delete_options[] = {
+    NEED("reason", HM_CLI_BODY, "TEXT", "why, kept with the change"), END};
 static const struct hm_cli_option sync_options[] = {
     NUMBER("wait", HM_CLI_QUERY, "SECONDS", "until both ends are equal, at most so long"), END};
 static const struct hm_cli_option user_options[] = {
@@ -84,6 +92,14 @@ static const struct hm_cli_option resolve_options[] = {
     TEXT("policy", HM_CLI_BODY, "POLICY", "with --all: latest, mine or authority"),
     TEXT("scope", HM_CLI_BODY, "CODE", "with --all: only this hamlet or unit"),
     TEXT("form", HM_CLI_BODY, "ID", "with --all: only this form"),
+    TEXT("round", HM_CLI_BODY, "CODE", "with --all: only this round"),
+    TEXT("field", HM_CLI_BODY, "NAME", "with --all: only this field"),
+    TEXT("kind", HM_CLI_BODY, "KIND", "with --all: values, removed_edited, deleted_edited, moved_moved, merged_merged or merged_edited"),
+    TEXT("device", HM_CLI_BODY, "NAME", "with --all: a value was written on this device"),
+    TEXT("user", HM_CLI_BODY, "NAME", "with --all: a value was written by this person"),
+    TEXT("older", HM_CLI_BODY, "DATE", "with --all: the latest value is older than this day"),
+    TEXT("newer", HM_CLI_BODY, "DATE", "with --all: the latest value is of this day or later"),
+    {"dry-run", 0, HM_CLI_FLAG, HM_CLI_BODY, false, NULL, "dry_run", "with --all: only count"},
     END};
 static const struct hm_cli_option quarantine_export_options[] = {
     OUTPUT("write here instead of standard output"), END};
@@ -204,6 +220,24 @@ static const struct hm_cli_command table[] = {
     {.name = "household put", .args = "[FILE]", .summary = "Save one household from a JSON file or standard input",
      .arg_count_max = 1, .method = POST, .path = "households", .run = hm_cli_save_run,
      .show = hm_cli_show_saved},
+    {.name = "household move", .args = "ID", .summary = "Move a household to another hamlet",
+     .options = move_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "households/{}/move"},
+    {.name = "household merge", .args = "A B", .summary = "Merge a second registration A into household B",
+     .options = reason_options, .arg_count_min = 2, .arg_count_max = 2, .method = POST,
+     .path = "households/{}/merge", .key = "into"},
+    {.name = "household unmerge", .args = "A", .summary = "Take the merge of household A back",
+     .options = reason_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "households/{}/unmerge"},
+    {.name = "household split", .args = "ID", .summary = "Make a new household of some of its members",
+     .options = split_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "households/{}/split"},
+    {.name = "household delete", .args = "ID", .summary = "Delete a household",
+     .options = delete_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "households/{}/delete"},
+    {.name = "household decide", .args = "ID", .summary = "Record that a household was decided on as it is now",
+     .options = reason_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "households/{}/decide"},
     {.name = "import", .args = "FILE.csv", .summary = "Save many households from a table",
      .options = import_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
      .path = "import", .run = hm_cli_import_run, .show = hm_cli_show_import},
@@ -220,6 +254,9 @@ static const struct hm_cli_command table[] = {
      .options = resolve_options, .arg_count_max = 1, .method = POST,
      .path = "conflicts/{}/resolve", .run = hm_cli_conflict_run_resolve,
      .show = hm_cli_show_resolved},
+    {.name = "conflict undo", .args = "CHANGE", .summary = "Take a decision back, or all that were made at once",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "conflicts/undo",
+     .key = "change"},
     {.name = "quarantine list", .args = "", .summary = "List changes that could not be accepted",
      .method = GET, .path = "quarantine", .columns = quarantine_columns,
      .empty = "Nothing is in quarantine."},

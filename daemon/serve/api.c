@@ -48,10 +48,17 @@ static const struct route routes[] = {
     {"POST", "households", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, SAVE_MEMBERS " household form", NULL, hm_households_handle_put},
     {"GET", "households/{}", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, "history", NULL, NULL, hm_households_handle_show},
     {"POST", "households/{}/forms/{}", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, SAVE_MEMBERS, NULL, hm_households_handle_put_form},
+    {"POST", "households/{}/move", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, "scope reason", NULL, hm_facts_handle_move},
+    {"POST", "households/{}/merge", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, "into reason", NULL, hm_facts_handle_merge},
+    {"POST", "households/{}/unmerge", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, "reason", NULL, hm_facts_handle_unmerge},
+    {"POST", "households/{}/split", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, "items reason", NULL, hm_facts_handle_split},
+    {"POST", "households/{}/delete", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, "reason", NULL, hm_facts_handle_delete},
+    {"POST", "households/{}/decide", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, "reason", NULL, hm_facts_handle_decide},
     {"POST", "import", HM_API_UPLOAD, TX_WRITE, HM_RIGHT_IMPORT, "name form round", NULL, CSV, hm_import_handle},
     {"GET", "export", HM_API_READ, TX_READ, HM_RIGHT_EXPORT, "form round scope format", NULL, NULL, hm_export_handle},
     {"GET", "conflicts", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, "scope", NULL, NULL, hm_conflicts_handle_list},
-    {"POST", "conflicts/resolve", HM_API_WRITE, TX_WRITE, HM_RIGHT_CONFLICT_RESOLVE, NULL, "all policy scope form", NULL, hm_conflicts_handle_resolve_all},
+    {"POST", "conflicts/resolve", HM_API_WRITE, TX_WRITE, HM_RIGHT_CONFLICT_RESOLVE, NULL, "all policy scope form round field kind device user older newer dry_run", NULL, hm_conflicts_handle_resolve_all},
+    {"POST", "conflicts/undo", HM_API_WRITE, TX_WRITE, HM_RIGHT_CONFLICT_RESOLVE, NULL, "change", NULL, hm_conflicts_handle_undo},
     {"GET", "conflicts/{}", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, NULL, NULL, NULL, hm_conflicts_handle_show},
     {"POST", "conflicts/{}/resolve", HM_API_WRITE, TX_WRITE, HM_RIGHT_CONFLICT_RESOLVE, NULL, "cell take value dots all policy", NULL, hm_conflicts_handle_resolve},
     {"GET", "quarantine", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, NULL, NULL, NULL, hm_quarantine_handle_list},
@@ -155,7 +162,9 @@ void hm_api_answer_deinit(struct hm_api_answer *answer)
 void hm_api_cancel(struct hm_api_node *node, struct hm_api_answer *answer)
 {
     (void)node;
-    hm_import_cancel(answer->progress); /* nobody else leaves work */
+    if (answer->progress != NULL) {
+        answer->cancel(answer->progress);
+    }
     answer->progress = NULL;
     answer->again = false;
 }

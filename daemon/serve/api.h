@@ -57,8 +57,9 @@ struct hm_api_answer {
     struct hm_buf body;
     int file_fd; /* -1, or an unlinked file that holds the body instead */
     uint64_t file_bytes;
-    bool again;     /* work is left: call hm_api_handle() once more with the same
-                     * request and answer; others get their turn in between */
+    bool again; /* work is left: call hm_api_handle() once more with the same
+                 * request and answer; others get their turn in between */
+    void (*cancel)(void *progress); /* frees it */
     void *progress; /* the handler's own between calls; NULL at first, and again when
                      * again is false */
     bool saved;     /* something is to be sent to the upstream */

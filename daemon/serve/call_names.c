@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "daemon/serve/call.h"
-#include "protocol/pack.h"
+#include "protocol/fact.h"
 #include "storage/households.h"
 
 /* -- Households -- */
@@ -50,27 +50,10 @@ int hm_call_household(struct hm_call *call, const char *text, struct hm_arena *a
 int hm_call_household_scope(struct hm_call *call, const struct hm_household *h,
                             struct hm_arena *arena, uint32_t *out_scope)
 {
-    static const struct hm_row_key own = {.form = HM_FORM_HOUSEHOLD};
-    const struct hm_row *row = hm_household_row(h, &own);
-    struct hm_policy_view view = {0};
-    struct hm_reader r;
-    uint64_t scope;
-    int err = HM_OK;
-
     (void)call;
-    *out_scope = h->home;
-    if (row != NULL) {
-        err = hm_policy_view(HM_FIELD_POLICY_ASK, h, hm_row_cell(row, HM_FIELD_SCOPE),
-                             arena, &view);
-    }
-    if (err == HM_OK && view.answered) {
-        r = (struct hm_reader){.left = view.value};
-        scope = hm_unpack_uint_max(&r, UINT32_MAX);
-        if (hm_unpack_end(&r) == HM_OK) {
-            *out_scope = (uint32_t)scope;
-        }
-    }
-    return err;
+    (void)arena;
+    *out_scope = hm_fact_shown_scope(h);
+    return HM_OK;
 }
 
 /* -- Names and times -- */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "protocol/fact.h"
 #include "protocol/form/value.h"
 #include "protocol/pack.h"
 
@@ -85,6 +86,14 @@ static const char *own_field(uint32_t field)
         return "parent";
     case HM_FIELD_SCOPE:
         return "scope";
+    case HM_FIELD_MERGED:
+        return "merged_into";
+    case HM_FIELD_SPLIT:
+        return "split_from";
+    case HM_FIELD_APART:
+        return "not_same";
+    case HM_FIELD_DECIDED:
+        return "decided";
     default:
         return NULL;
     }
@@ -255,23 +264,35 @@ int hm_cells_author(struct hm_call *call, const struct hm_author *author, uint32
     return err == HM_OK ? hm_cells_set(object, "dot", json_string(text)) : err;
 }
 
+/* What a sibling of the household's own row says. NULL: nothing known. */
+static json_t *fact_value(struct hm_call *call, uint32_t field, struct hm_bytes value)
+{
+    char text[HM_ID_TEXT_MAX];
+    struct hm_household_id id;
+    uint32_t scope;
+
+    if (field == HM_FIELD_STATUS) {
+        return json_string(hm_fact_is_deletion(value) ? "deleted" : "kept");
+    }
+    if (field == HM_FIELD_SCOPE && hm_fact_scope(value, &scope)) {
+        return json_string(hm_units_code_of(call->tree, scope));
+    }
+    if ((field == HM_FIELD_MERGED || field == HM_FIELD_SPLIT) &&
+        hm_fact_household(value, &id)) {
+        hm_household_id_to_text(&id, text);
+        return json_string(text);
+    }
+    return hm_cells_value(hm_fact_target(field, value));
+}
+
 static json_t *sibling_value(struct hm_call *call, const struct hm_row_key *key,
                              uint32_t field, const struct hm_sibling *sibling)
 {
-    struct hm_reader r = {.left = sibling->value};
-
-    if (field == HM_FIELD_STATUS && hm_cells_is_removal(sibling->value)) {
-        return json_string("removed");
+    if (key->form == HM_FORM_HOUSEHOLD) {
+        return fact_value(call, field, sibling->value);
     }
-    if (field == HM_FIELD_STATUS && key->form != HM_FORM_HOUSEHOLD) {
-        return json_string("kept");
-    }
-    if (field == HM_FIELD_SCOPE && key->form == HM_FORM_HOUSEHOLD) {
-        uint64_t scope = hm_unpack_uint_max(&r, UINT32_MAX);
-
-        if (hm_unpack_end(&r) == HM_OK) {
-            return json_string(hm_units_code_of(call->tree, (uint32_t)scope));
-        }
+    if (field == HM_FIELD_STATUS) {
+        return json_string(hm_cells_is_removal(sibling->value) ? "removed" : "kept");
     }
     return hm_cells_value(sibling->value);
 }
@@ -303,8 +324,8 @@ static int add_value(struct hm_call *call, const struct hm_household *h,
 }
 
 /* The newest value in the row beside its status: what the removal had not seen. */
-static const struct hm_dot *newest_dot(const struct hm_household *h,
-                                       const struct hm_row *row)
+static const struct hm_dot *newest_in_row(const struct hm_household *h,
+                                          const struct hm_row *row)
 {
     const struct hm_dot *newest = NULL;
     int64_t newest_ms = INT64_MIN;
@@ -327,13 +348,31 @@ static const struct hm_dot *newest_dot(const struct hm_household *h,
     return newest;
 }
 
+const struct hm_dot *hm_cells_edited(const struct hm_household *h,
+                                     const struct hm_policy_conflict *conflict)
+{
+    switch (conflict->kind) {
+    case HM_CONFLICT_REMOVED:
+        return newest_in_row(h, conflict->row);
+    case HM_CONFLICT_DELETED:
+        return hm_fact_unseen_by_deletion(h);
+    case HM_CONFLICT_EDITED:
+        return hm_fact_unseen_by_merge(h);
+    case HM_CONFLICT_VALUES:
+    case HM_CONFLICT_MOVED:
+    case HM_CONFLICT_MERGED:
+        break;
+    }
+    return NULL;
+}
+
 static int add_values(struct hm_call *call, const struct hm_household *h,
                       const struct hm_policy_conflict *conflict, struct hm_arena *arena,
                       json_t *values)
 {
     const struct hm_cell *cell = conflict->cell;
     const struct hm_row_key *key = &conflict->row->key;
-    const struct hm_dot *kept = NULL;
+    const struct hm_dot *kept = hm_cells_edited(h, conflict);
     int err = HM_OK;
 
     for (size_t i = 0; i < cell->sibling_count && err == HM_OK; i++) {
@@ -341,9 +380,6 @@ static int add_values(struct hm_call *call, const struct hm_household *h,
 
         err = add_value(call, h, &sibling->dot,
                         sibling_value(call, key, cell->field, sibling), arena, values);
-    }
-    if (cell->field == HM_FIELD_STATUS && key->form != HM_FORM_HOUSEHOLD) {
-        kept = newest_dot(h, conflict->row);
     }
     if (err == HM_OK && kept != NULL) {
         err = add_value(call, h, kept, json_string("kept"), arena, values);
@@ -370,6 +406,10 @@ static int one_conflict(struct hm_call *call, const struct hm_household *h,
     if (err == HM_OK) {
         err = hm_cells_describe_cell(call, &conflict->row->key, conflict->cell->field,
                                      object);
+    }
+    if (err == HM_OK) {
+        err = hm_cells_set(object, "kind",
+                           json_string(hm_conflict_kind_name(conflict->kind)));
     }
     if (err == HM_OK) {
         err = add_values(call, h, conflict, arena, values);

@@ -34,6 +34,11 @@ int hm_cells_conflicts(struct hm_call *call, const struct hm_household *h,
                        const char *scope, struct hm_arena *arena, const char *form,
                        json_t *array) HM_MUST_USE;
 
+/* What was edited in a dispute by somebody who had not seen the other side: one dot of
+ * it. NULL for other conflicts. */
+const struct hm_dot *hm_cells_edited(const struct hm_household *h,
+                                     const struct hm_policy_conflict *conflict);
+
 /* Can the value be taken as a removal of its row? */
 bool hm_cells_is_removal(struct hm_bytes value);
 /* Who, device, when and dot of a value, set in object. */

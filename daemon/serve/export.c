@@ -7,6 +7,7 @@
 #include "daemon/serve/each.h"
 #include "daemon/serve/handlers.h"
 #include "daemon/serve/household_json.h"
+#include "protocol/fact.h"
 
 struct repeat {
     const struct hm_field_entry *entry;
@@ -26,6 +27,9 @@ struct export
 
 static bool is_filled(const struct export *x, const struct hm_household *h)
 {
+    if (hm_fact_state(h) == HM_ROW_REMOVED) {
+        return false; /* deleted */
+    }
     for (size_t i = 0; i < h->row_count; i++) {
         const struct hm_row_key *key = &h->rows[i].key;
 

@@ -34,15 +34,21 @@ int hm_households_handle_show(struct hm_call *call) HM_MUST_USE;
 int hm_households_handle_put(struct hm_call *call) HM_MUST_USE;
 int hm_households_handle_put_form(struct hm_call *call) HM_MUST_USE;
 
+int hm_facts_handle_move(struct hm_call *call) HM_MUST_USE;
+int hm_facts_handle_merge(struct hm_call *call) HM_MUST_USE;
+int hm_facts_handle_unmerge(struct hm_call *call) HM_MUST_USE;
+int hm_facts_handle_split(struct hm_call *call) HM_MUST_USE;
+int hm_facts_handle_delete(struct hm_call *call) HM_MUST_USE;
+int hm_facts_handle_decide(struct hm_call *call) HM_MUST_USE;
+
 int hm_import_handle(struct hm_call *call) HM_MUST_USE;
-/* Free what an import left between two calls; NULL is allowed. */
-void hm_import_cancel(void *progress);
 int hm_export_handle(struct hm_call *call) HM_MUST_USE;
 
 int hm_conflicts_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_conflicts_handle_show(struct hm_call *call) HM_MUST_USE;
 int hm_conflicts_handle_resolve(struct hm_call *call) HM_MUST_USE;
 int hm_conflicts_handle_resolve_all(struct hm_call *call) HM_MUST_USE;
+int hm_conflicts_handle_undo(struct hm_call *call) HM_MUST_USE;
 
 int hm_quarantine_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_quarantine_handle_show(struct hm_call *call) HM_MUST_USE;

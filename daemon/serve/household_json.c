@@ -148,18 +148,25 @@ int hm_household_json_findings(struct hm_call *call, const struct hm_household *
                                struct hm_arena *arena, json_t *array)
 {
     struct findings f = {.call = call, .h = h, .arena = arena, .array = array};
+    size_t facts = 0;
+    int err = find_all(&f);
 
-    return find_all(&f);
+    return err == HM_OK ? hm_household_facts_findings(call, h, arena, array, &facts)
+                        : err;
 }
 
 int hm_household_json_count_findings(struct hm_call *call, const struct hm_household *h,
                                      struct hm_arena *arena, size_t *out_count)
 {
     struct findings f = {.call = call, .h = h, .arena = arena};
+    size_t facts = 0;
     int err = find_all(&f);
 
     if (err == HM_OK) {
-        *out_count = f.count;
+        err = hm_household_facts_findings(call, h, arena, NULL, &facts);
+    }
+    if (err == HM_OK) {
+        *out_count = f.count + facts;
     }
     return err;
 }
@@ -189,7 +196,8 @@ static int add_cells(struct hm_call *call, const struct hm_household *h,
 }
 
 static int add_row(struct hm_call *call, const struct hm_household *h,
-                   const struct hm_row *row, struct hm_arena *arena, json_t *rows)
+                   const struct hm_row *row, const char *owner, struct hm_arena *arena,
+                   json_t *rows)
 {
     json_t *object = json_object();
     json_t *values = json_object();
@@ -203,6 +211,9 @@ static int add_row(struct hm_call *call, const struct hm_household *h,
     }
     if (err == HM_OK) {
         err = hm_cells_set(object, "derived", json_object());
+    }
+    if (err == HM_OK && owner != NULL) {
+        err = hm_cells_set(object, "owner", json_string(owner));
     }
     if (err == HM_OK) {
         err = hm_cells_append(rows, json_incref(object));
@@ -221,15 +232,15 @@ static bool passes(const struct hm_household_filter *filter, const struct hm_row
              (filter->round == 0 || filter->round == row->key.round)));
 }
 
-static int add_rows(struct hm_call *call, const struct hm_household *h,
-                    const struct hm_household_filter *filter, struct hm_arena *arena,
-                    json_t *rows)
+int hm_household_json_rows(struct hm_call *call, const struct hm_household *h,
+                           const struct hm_household_filter *filter, const char *owner,
+                           struct hm_arena *arena, json_t *rows)
 {
     int err = HM_OK;
 
     for (size_t i = 0; i < h->row_count && err == HM_OK; i++) {
         if (passes(filter, &h->rows[i])) {
-            err = add_row(call, h, &h->rows[i], arena, rows);
+            err = add_row(call, h, &h->rows[i], owner, arena, rows);
         }
     }
     return err;
@@ -266,7 +277,7 @@ static int fill(struct hm_call *call, const struct hm_household *h,
 
     code = hm_units_code_of(call->tree, scope);
     if (err == HM_OK) {
-        err = add_rows(call, h, filter, arena, rows);
+        err = hm_household_json_rows(call, h, filter, NULL, arena, rows);
     }
     if (err == HM_OK) {
         err = hm_cells_conflicts(call, h, code, arena, NULL, conflicts);

@@ -19,6 +19,20 @@ int hm_household_json(struct hm_call *call, const struct hm_household *h,
 /* Required fields without an answer, each a finding, appended to array. */
 int hm_household_json_findings(struct hm_call *call, const struct hm_household *h,
                                struct hm_arena *arena, json_t *array) HM_MUST_USE;
+/* Add to a Household what it says of itself (state, merged_into, survivor, split_from,
+ * decided), and the rows of those that are merged into it, with their owner. */
+int hm_household_facts_json(struct hm_call *call, const struct hm_household *h,
+                            struct hm_arena *arena, json_t *object) HM_MUST_USE;
+/* What a person should know of these: merges in a circle, an edit in the hamlet from
+ * which it had moved, one after a decision; appended to array, NULL: only counted. */
+int hm_household_facts_findings(struct hm_call *call, const struct hm_household *h,
+                                struct hm_arena *arena, json_t *array,
+                                size_t *out_count) HM_MUST_USE;
+/* The rows of a household that pass, appended to array. owner: a member that says whose
+ * they are, NULL for none. */
+int hm_household_json_rows(struct hm_call *call, const struct hm_household *h,
+                           const struct hm_household_filter *filter, const char *owner,
+                           struct hm_arena *arena, json_t *array) HM_MUST_USE;
 /* How many there are. */
 int hm_household_json_count_findings(struct hm_call *call, const struct hm_household *h,
                                      struct hm_arena *arena,

@@ -6,6 +6,7 @@
 #include "daemon/serve/household_json.h"
 #include "daemon/serve/save_json.h"
 #include "daemon/serve/where.h"
+#include "protocol/fact.h"
 
 /* -- The list -- */
 
@@ -111,8 +112,15 @@ static int list_one(void *arg, const struct hm_each *each)
 {
     struct listing *list = arg;
     struct hm_where_counts counts;
+    struct hm_household_id into;
     bool matches = true;
-    int err = count_all(list, each, &counts);
+    int err;
+
+    if (hm_fact_state(each->h) == HM_ROW_REMOVED ||
+        hm_fact_merged_into(each->h, &into)) {
+        return HM_OK; /* gone, or to be found under the other */
+    }
+    err = count_all(list, each, &counts);
 
     if (err == HM_OK && list->where != NULL) {
         err = hm_where_matches(list->call, list->where, each->h, &counts, each->arena,
@@ -159,6 +167,9 @@ int hm_households_handle_show(struct hm_call *call)
     err = hm_call_household(call, call->members[0], &call->arena, &h);
     if (err == HM_OK) {
         err = hm_household_json(call, &h, NULL, &call->arena, &call->reply);
+    }
+    if (err == HM_OK) {
+        err = hm_household_facts_json(call, &h, &call->arena, call->reply);
     }
     if (err == HM_OK && history != NULL && history[0] == '1') {
         err = hm_history_json(call, &h, &call->arena, &past);
@@ -213,17 +224,26 @@ static int answer_save(struct hm_call *call, const struct hm_save *save,
 static int put(struct hm_call *call, const char *household, const char *form_id)
 {
     struct hm_save_result result;
-    struct hm_save save = {.creates = false};
+    struct hm_save_result other;
+    struct hm_save_json read;
     int err = hm_call_may_save(call);
 
     if (err == HM_OK) {
-        err = hm_save_json_read(call, household, form_id, &call->arena, &save);
+        err = hm_save_json_read(call, household, form_id, &call->arena, &read);
     }
     if (err == HM_OK) {
-        err =
-            hm_save_run(call->s, &save, hm_call_policy_of, call, &call->arena, &result);
+        err = hm_save_run(call->s, &read.save, hm_call_policy_of, call, &call->arena,
+                          &result);
     }
-    return err == HM_OK ? answer_save(call, &save, &result) : err;
+    for (size_t i = 0; i < read.other_count && err == HM_OK; i++) {
+        err = hm_save_run(call->s, &read.others[i], hm_call_policy_of, call,
+                          &call->arena, &other);
+        if (err == HM_OK && other.changed && !result.changed) {
+            result.changed = true;
+            result.dot = other.dot;
+        }
+    }
+    return err == HM_OK ? answer_save(call, &read.save, &result) : err;
 }
 
 int hm_households_handle_put(struct hm_call *call)

@@ -50,7 +50,7 @@ struct batch {
     struct hm_csv_record record;
 };
 
-void hm_import_cancel(void *progress)
+static void cancel(void *progress)
 {
     struct import *import = progress;
 
@@ -91,7 +91,7 @@ static int start(struct hm_call *call, struct import **out_import)
                            found ? import->header.wrong : "it has no first line");
     }
     if (err != HM_OK) {
-        hm_import_cancel(import);
+        cancel(import);
         return err;
     }
     *out_import = import;
@@ -418,6 +418,7 @@ int hm_import_handle(struct hm_call *call)
     if (err == HM_OK && import == NULL) {
         err = start(call, &import);
         call->answer->progress = err == HM_OK ? import : NULL;
+        call->answer->cancel = cancel;
     }
     b.import = import;
     if (err == HM_OK) {

@@ -5,14 +5,10 @@
 #include "daemon/serve/api_json.h"
 #include "daemon/serve/cells.h"
 #include "daemon/serve/save_json.h"
+#include "protocol/fact.h"
+#include "storage/decisions.h"
 
 enum { DOTS_MAX = 1000 };
-
-static bool is_dispute(const struct hm_policy_conflict *conflict)
-{
-    return conflict->cell->field == HM_FIELD_STATUS &&
-           conflict->row->key.form != HM_FORM_HOUSEHOLD;
-}
 
 int hm_resolve_load(struct hm_resolving *r, const char *household)
 {
@@ -44,18 +40,46 @@ static int check_form(struct hm_resolving *r, const struct hm_policy_conflict *c
                         : hm_call_may_write(r->call, form);
 }
 
-/* dots NULL: every sibling is decided on. */
+/* The row of the save in which a conflict's cell is decided. */
+static struct hm_save_row *row_of(struct hm_resolving *r,
+                                  const struct hm_policy_conflict *conflict)
+{
+    const struct hm_row_key *key = &conflict->row->key;
+    struct hm_save_row *row;
+
+    for (size_t i = 0; i < r->save.row_count; i++) {
+        struct hm_save_row *next = &r->save.rows[i];
+        struct hm_row_key other = {next->form, next->round, next->repeat, next->item};
+
+        if (hm_row_key_compare(&other, key) == 0) {
+            return next;
+        }
+    }
+    row = &r->save.rows[r->save.row_count];
+    *row = (struct hm_save_row){.form = key->form,
+                                .round = key->round,
+                                .repeat = key->repeat,
+                                .item = key->item,
+                                .facts = key->form == HM_FORM_HOUSEHOLD};
+    row->cells = hm_arena_array(r->arena, r->count, sizeof row->cells[0]);
+    if (row->cells == NULL) {
+        return NULL;
+    }
+    r->save.row_count++;
+    return row;
+}
+
+/* dots NULL: every sibling is decided on. value: what a fact says, too. */
 static int decide(struct hm_resolving *r, const struct hm_policy_conflict *conflict,
                   struct hm_bytes value, const struct hm_dot *dots, size_t dot_count)
 {
     const struct hm_cell *cell = conflict->cell;
-    struct hm_save_row *row = &r->save.rows[r->save.row_count];
+    struct hm_save_row *row = row_of(r, conflict);
     struct hm_dot *decided =
         hm_arena_array(r->arena, cell->sibling_count + dot_count + 1, sizeof *decided);
     size_t count = 0;
 
-    row->cells = hm_arena_array(r->arena, 1, sizeof row->cells[0]);
-    if (decided == NULL || row->cells == NULL) {
+    if (decided == NULL || row == NULL) {
         return HM_NOMEM;
     }
     for (size_t i = 0; dots == NULL && i < cell->sibling_count; i++) {
@@ -64,19 +88,31 @@ static int decide(struct hm_resolving *r, const struct hm_policy_conflict *confl
     for (size_t i = 0; dots != NULL && i < dot_count; i++) {
         decided[count++] = dots[i];
     }
-    row->form = conflict->row->key.form;
-    row->round = conflict->row->key.round;
-    row->repeat = conflict->row->key.repeat;
-    row->item = conflict->row->key.item;
-    row->cell_count = 1;
-    row->cells[0] = (struct hm_save_cell){cell->field, value, decided, count};
-    r->save.row_count++;
+    row->cells[row->cell_count++] =
+        (struct hm_save_cell){cell->field, value, decided, count};
+    r->decided++;
     return HM_OK;
 }
 
-/* A disputed row goes (with all that is known of it) or stays. */
+/* For one of the siblings, as it stands or as it is said anew by who has seen all. */
+static int decide_for(struct hm_resolving *r, const struct hm_policy_conflict *conflict,
+                      const struct hm_sibling *sibling, const struct hm_dot *dots,
+                      size_t dot_count)
+{
+    static const uint8_t deleted = HM_FACT_DELETED;
+    struct hm_bytes value = hm_fact_target(conflict->cell->field, sibling->value);
+
+    if (conflict->kind == HM_CONFLICT_DELETED) {
+        value = hm_bytes_of(&deleted, 1);
+    }
+    return decide(r, conflict, value, dots, dot_count);
+}
+
+/* What was removed, deleted or merged stays that (with all that is known of it), or the
+ * edit stands: then it was not. */
 static int decide_dispute(struct hm_resolving *r,
-                          const struct hm_policy_conflict *conflict, bool removed)
+                          const struct hm_policy_conflict *conflict,
+                          const struct hm_sibling *sibling)
 {
     static const uint8_t nil_byte = 0xc0;
     struct hm_bytes value = hm_bytes_of(&nil_byte, 1);
@@ -85,24 +121,49 @@ static int decide_dispute(struct hm_resolving *r,
     size_t count = 0;
     int err = HM_OK;
 
+    if (sibling == NULL) {
+        return decide(r, conflict, value, NULL, 0);
+    }
+    if (conflict->kind != HM_CONFLICT_REMOVED) {
+        return decide_for(r, conflict, sibling, NULL, 0);
+    }
     hm_buf_init(&buf, HM_CHANGE_BYTES_MAX);
-    if (removed) {
-        err = hm_household_row_dots(&r->h, conflict->row, &seen, &count);
-        if (err == HM_OK) {
-            hm_policy_removed_encode(seen, count, &buf);
-            err = buf.err == HM_OK ? hm_arena_copy(r->arena, hm_buf_bytes(&buf), &value)
-                                   : buf.err;
-        }
+    err = hm_household_row_dots(&r->h, conflict->row, &seen, &count);
+    if (err == HM_OK) {
+        hm_policy_removed_encode(seen, count, &buf);
+        err = buf.err == HM_OK ? hm_arena_copy(r->arena, hm_buf_bytes(&buf), &value)
+                               : buf.err;
     }
     hm_buf_deinit(&buf);
     return err == HM_OK ? decide(r, conflict, value, NULL, 0) : err;
 }
 
+/* Does the sibling take something away? Else it says that the edit stands. */
+static bool takes_away(const struct hm_policy_conflict *conflict,
+                       const struct hm_sibling *sibling)
+{
+    struct hm_household_id into;
+
+    switch (conflict->kind) {
+    case HM_CONFLICT_REMOVED:
+        return hm_cells_is_removal(sibling->value);
+    case HM_CONFLICT_DELETED:
+        return hm_fact_is_deletion(sibling->value);
+    case HM_CONFLICT_EDITED:
+        return hm_fact_household(sibling->value, &into);
+    case HM_CONFLICT_VALUES:
+    case HM_CONFLICT_MOVED:
+    case HM_CONFLICT_MERGED:
+        break;
+    }
+    return false;
+}
+
 int hm_resolve_run(struct hm_resolving *r, struct hm_save_result *out, size_t *out_left)
 {
     struct hm_policy_conflict *left = NULL;
-    int err =
-        hm_save_run(r->call->s, &r->save, hm_call_policy_of, r->call, r->arena, out);
+    int err = hm_decisions_save(r->call->s, &r->save, r->decision, &r->h,
+                                hm_call_policy_of, r->call, r->arena, out);
 
     if (err == HM_OK) {
         err = hm_policy_conflicts(&out->state, hm_call_policy_of, r->call, r->arena,
@@ -192,7 +253,7 @@ static int take(struct hm_resolving *r, const struct hm_policy_conflict *conflic
                 json_int_t n, const struct hm_dot *dots, size_t dot_count)
 {
     const struct hm_cell *cell = conflict->cell;
-    bool dispute = is_dispute(conflict);
+    bool dispute = hm_conflict_is_dispute(conflict->kind);
     json_int_t values = (json_int_t)cell->sibling_count + (dispute ? 1 : 0);
     const struct hm_sibling *sibling;
 
@@ -204,16 +265,16 @@ static int take(struct hm_resolving *r, const struct hm_policy_conflict *conflic
                             (int)values);
     }
     if (dispute) {
-        return decide_dispute(r, conflict,
-                              n < values &&
-                                  hm_cells_is_removal(cell->siblings[n - 1].value));
+        bool away = n < values && takes_away(conflict, &cell->siblings[n - 1]);
+
+        return decide_dispute(r, conflict, away ? &cell->siblings[n - 1] : NULL);
     }
     sibling = dots == NULL ? &cell->siblings[n - 1] : sibling_of(cell, &dots[n - 1]);
     if (sibling == NULL) {
         return hm_call_fail(r->call, HM_EXISTS,
                             "the value was replaced meanwhile; look at it again");
     }
-    return decide(r, conflict, sibling->value, dots, dot_count);
+    return decide_for(r, conflict, sibling, dots, dot_count);
 }
 
 static int give(struct hm_resolving *r, const struct hm_policy_conflict *conflict,
@@ -328,12 +389,37 @@ static bool is_better(struct hm_resolving *r, enum hm_resolve_policy policy,
     return at != other_at ? at > other_at : hm_dot_compare(dot, best) > 0;
 }
 
+/* The better of what was edited, seen by the policy: any value of the row, or of the
+ * household, that the other side had not seen. */
+static const struct hm_dot *best_edit(struct hm_resolving *r,
+                                      enum hm_resolve_policy policy,
+                                      const struct hm_policy_conflict *conflict)
+{
+    const struct hm_dot *kept = NULL;
+
+    if (conflict->kind != HM_CONFLICT_REMOVED) {
+        kept = hm_cells_edited(&r->h, conflict);
+        return kept != NULL && is_better(r, policy, kept, NULL) ? kept : NULL;
+    }
+    for (size_t i = 0; i < conflict->row->cell_count; i++) {
+        const struct hm_cell *other = &conflict->row->cells[i];
+
+        for (size_t j = 0; other != conflict->cell && j < other->sibling_count; j++) {
+            const struct hm_dot *dot = &other->siblings[j].dot;
+
+            kept = is_better(r, policy, dot, kept) ? dot : kept;
+        }
+    }
+    return kept;
+}
+
 static int decide_by(struct hm_resolving *r, enum hm_resolve_policy policy,
                      const struct hm_policy_conflict *conflict)
 {
     const struct hm_cell *cell = conflict->cell;
     const struct hm_sibling *best = NULL;
     const struct hm_dot *kept = NULL;
+    bool dispute = hm_conflict_is_dispute(conflict->kind);
 
     for (size_t i = 0; i < cell->sibling_count; i++) {
         if (is_better(r, policy, &cell->siblings[i].dot,
@@ -341,34 +427,33 @@ static int decide_by(struct hm_resolving *r, enum hm_resolve_policy policy,
             best = &cell->siblings[i];
         }
     }
-    for (size_t i = 0; is_dispute(conflict) && i < conflict->row->cell_count; i++) {
-        const struct hm_cell *other = &conflict->row->cells[i];
-
-        for (size_t j = 0; other != cell && j < other->sibling_count; j++) {
-            const struct hm_dot *dot = &other->siblings[j].dot;
-
-            kept = is_better(r, policy, dot, kept) ? dot : kept;
-        }
+    if (dispute) {
+        kept = best_edit(r, policy, conflict);
     }
     if (best == NULL && kept == NULL) {
         return HM_OK; /* nothing of one's own: it is left */
     }
-    if (is_dispute(conflict)) {
+    if (dispute) {
         bool keeps =
             best == NULL || (kept != NULL && is_better(r, policy, kept, &best->dot));
 
-        return decide_dispute(r, conflict, !keeps && hm_cells_is_removal(best->value));
+        return decide_dispute(r, conflict,
+                              !keeps && takes_away(conflict, best) ? best : NULL);
     }
-    return decide(r, conflict, best->value, NULL, 0);
+    return decide_for(r, conflict, best, NULL, 0);
 }
 
-/* form 0: in all forms. */
-int hm_resolve_all(struct hm_resolving *r, enum hm_resolve_policy policy, uint32_t form)
+int hm_resolve_all(struct hm_resolving *r, enum hm_resolve_policy policy,
+                   const struct hm_resolve_filter *filter)
 {
     int err = HM_OK;
 
     for (size_t i = 0; i < r->count && err == HM_OK; i++) {
-        if (form == 0 || r->conflicts[i].row->key.form == form) {
+        bool passes = false;
+
+        err = hm_resolve_filter_passes(r->call, filter, &r->h, &r->conflicts[i],
+                                       r->arena, &passes);
+        if (err == HM_OK && passes) {
             err = check_form(r, &r->conflicts[i]);
             if (err == HM_OK) {
                 err = decide_by(r, policy, &r->conflicts[i]);

@@ -5,6 +5,7 @@
 #define HM_DAEMON_SERVE_RESOLVE_H
 
 #include "daemon/serve/call.h"
+#include "daemon/serve/resolve_filter.h"
 #include "storage/save.h"
 
 enum hm_resolve_policy {
@@ -20,7 +21,9 @@ struct hm_resolving {
     uint32_t scope;
     struct hm_policy_conflict *conflicts;
     size_t count;
-    struct hm_save save; /* a row for each cell that is decided */
+    struct hm_save save;
+    size_t decided;    /* cells of the save */
+    uint64_t decision; /* shared by the changes of a decision about many; else 0 */
 };
 
 /* What waits in a household that the asker may write to; call and arena are set.
@@ -32,9 +35,10 @@ int hm_resolve_cell(struct hm_resolving *r) HM_MUST_USE;
 /* The policy of a request with `all`. Errors: HM_INVALID, with a line. */
 int hm_resolve_read_policy(struct hm_call *call,
                            enum hm_resolve_policy *out) HM_MUST_USE;
-/* Decide on every cell of a form (0: of all forms) for which the policy has a value. */
+/* Decide on every cell that the filter lets through and for which the policy has a
+ * value. */
 int hm_resolve_all(struct hm_resolving *r, enum hm_resolve_policy policy,
-                   uint32_t form) HM_MUST_USE;
+                   const struct hm_resolve_filter *filter) HM_MUST_USE;
 /* Write what was decided. *out_left: how many cells still wait. */
 int hm_resolve_run(struct hm_resolving *r, struct hm_save_result *out,
                    size_t *out_left) HM_MUST_USE;

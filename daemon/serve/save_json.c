@@ -7,6 +7,7 @@
 #include "daemon/serve/api_json.h"
 #include "protocol/form/value.h"
 #include "storage/households.h"
+#include "storage/redirects.h"
 
 void hm_save_json_sign(const struct hm_call *call, struct hm_save *save)
 {
@@ -104,8 +105,20 @@ int hm_save_json_scope(struct hm_call *call, const char *text, uint32_t *out_sco
 int hm_save_json_target(struct hm_call *call, struct hm_household *h,
                         struct hm_arena *arena, uint32_t *out_scope)
 {
+    uint32_t *scopes = NULL;
+    size_t count = 0;
     int err = hm_call_household_scope(call, h, arena, out_scope);
 
+    if (err == HM_OK) {
+        err = hm_call_scopes(call);
+    }
+    if (err == HM_OK) {
+        err = hm_household_scopes(h, &scopes, &count);
+    }
+    /* Moved to two hamlets by two people, it is here as well as there. */
+    for (size_t i = 0; i < count && !hm_call_holds(call, *out_scope); i++) {
+        *out_scope = hm_call_holds(call, scopes[i]) ? scopes[i] : *out_scope;
+    }
     return err == HM_OK ? check_scope(call, *out_scope) : err;
 }
 
@@ -148,11 +161,20 @@ int hm_save_json_value(struct hm_call *call, const struct hm_field_table *table,
 
 /* -- Reading -- */
 
+/* A household that is merged into the one that is written to. */
+struct part {
+    struct hm_household h;
+    uint32_t scope;
+    struct hm_save *save; /* NULL: nothing of it is written */
+};
+
 struct reading {
     struct hm_call *call;
     struct hm_arena *arena;
     struct hm_save_filling filling;
     struct hm_household *household; /* NULL for a new one */
+    struct part *parts;
+    size_t part_count;
 };
 
 static int join_items(struct reading *reading, const char *name, json_t *array,
@@ -264,6 +286,17 @@ static int read_cells(struct reading *reading, json_t *values, struct hm_save_ro
     return HM_OK;
 }
 
+/* The household merged into this one to which an item belongs; NULL: none. */
+static struct part *part_with(struct reading *reading, const struct hm_item *item)
+{
+    for (size_t i = 0; i < reading->part_count; i++) {
+        if (hm_save_json_knows_item(&reading->parts[i].h, item)) {
+            return &reading->parts[i];
+        }
+    }
+    return NULL;
+}
+
 static int read_item(struct reading *reading, json_t *row, struct hm_save_row *out)
 {
     const char *text;
@@ -277,7 +310,8 @@ static int read_item(struct reading *reading, json_t *row, struct hm_save_row *o
                             text);
     }
     if (reading->household == NULL ||
-        !hm_save_json_knows_item(reading->household, &out->item)) {
+        (!hm_save_json_knows_item(reading->household, &out->item) &&
+         part_with(reading, &out->item) == NULL)) {
         return hm_call_fail(reading->call, HM_NOTFOUND, "the household has no item %s",
                             text);
     }
@@ -349,6 +383,96 @@ static int read_rows(struct reading *reading, struct hm_save *out)
     return err;
 }
 
+/* Rows of merged households go to these. */
+static int share_rows(struct reading *reading, struct hm_save_json *out)
+{
+    struct hm_save *save = &out->save;
+    size_t kept = 0;
+
+    out->others =
+        hm_arena_array(reading->arena, reading->part_count, sizeof out->others[0]);
+    if (out->others == NULL) {
+        return HM_NOMEM;
+    }
+    for (size_t i = 0; i < save->row_count; i++) {
+        struct hm_save_row *row = &save->rows[i];
+        struct part *part =
+            hm_item_is_none(&row->item) ||
+                    hm_save_json_knows_item(reading->household, &row->item)
+                ? NULL
+                : part_with(reading, &row->item);
+
+        if (part == NULL) {
+            save->rows[kept++] = *row;
+            continue;
+        }
+        if (part->save == NULL) {
+            part->save = &out->others[out->other_count++];
+            *part->save = *save;
+            part->save->household = part->h.id;
+            part->save->scope = part->scope;
+            part->save->row_count = 0;
+            part->save->rows = hm_arena_array(reading->arena, save->row_count,
+                                              sizeof part->save->rows[0]);
+            if (part->save->rows == NULL) {
+                return HM_NOMEM;
+            }
+        }
+        part->save->rows[part->save->row_count++] = *row;
+    }
+    save->row_count = kept;
+    return HM_OK;
+}
+
+static int load_parts(struct reading *reading)
+{
+    struct hm_call *call = reading->call;
+    struct hm_household_id *ids = NULL;
+    size_t count = 0;
+    int err = hm_redirects_parts(call->s, &reading->household->id, reading->arena, &ids,
+                                 &count);
+
+    if (err == HM_OK) {
+        reading->parts =
+            hm_arena_array(reading->arena, count, sizeof reading->parts[0]);
+        err = reading->parts == NULL ? HM_NOMEM : HM_OK;
+    }
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        struct part *part = &reading->parts[reading->part_count];
+
+        err = hm_households_load(call->s, &ids[i], reading->arena, &part->h);
+        if (err == HM_OK) {
+            err = hm_save_json_target(call, &part->h, reading->arena, &part->scope);
+            reading->part_count += err == HM_OK ? 1 : 0;
+        }
+        if (err == HM_NOTFOUND || err == HM_DENIED) {
+            call->line[0] = 0;
+            err = HM_OK; /* not this node's, or not this person's */
+        }
+    }
+    return err;
+}
+
+/* The household under which one is shown; itself when that is not here. */
+static int load_survivor(struct reading *reading, struct hm_household *h)
+{
+    struct hm_household_id survivor;
+    char text[HM_ID_TEXT_MAX];
+    bool circle = false;
+    int err = hm_redirects_survivor(reading->call->s, &h->id, &survivor, &circle);
+
+    if (err != HM_OK || hm_household_id_compare(&survivor, &h->id) == 0) {
+        return err;
+    }
+    hm_household_id_to_text(&survivor, text);
+    err = hm_call_household(reading->call, text, reading->arena, h);
+    if (err == HM_NOTFOUND) {
+        reading->call->line[0] = 0;
+        err = HM_OK;
+    }
+    return err;
+}
+
 static int read_new(struct hm_call *call, const char *scope, struct hm_save *out)
 {
     if (scope == NULL) {
@@ -372,6 +496,9 @@ static int read_known(struct reading *reading, const char *household, const char
     }
     err = hm_call_household(call, household, reading->arena, h);
     if (err == HM_OK) {
+        err = load_survivor(reading, h);
+    }
+    if (err == HM_OK) {
         err = hm_save_json_target(call, h, reading->arena, &out->scope);
     }
     if (err == HM_OK && scope != NULL) {
@@ -385,19 +512,22 @@ static int read_known(struct reading *reading, const char *household, const char
     if (err == HM_OK) {
         out->household = h->id;
         reading->household = h;
+        err = load_parts(reading);
     }
     return err;
 }
 
 int hm_save_json_read(struct hm_call *call, const char *household, const char *form_id,
-                      struct hm_arena *arena, struct hm_save *out)
+                      struct hm_arena *arena, struct hm_save_json *out)
 {
     struct reading reading = {.call = call, .arena = arena};
+    struct hm_save *save = &out->save;
     const char *round = NULL;
     const char *scope = NULL;
     int err = hm_call_tree(call);
 
-    hm_save_json_sign(call, out);
+    *out = (struct hm_save_json){.other_count = 0};
+    hm_save_json_sign(call, save);
     if (err == HM_OK && form_id == NULL) {
         err = hm_api_json_text(call, call->body, "form", true, &form_id);
     }
@@ -414,8 +544,11 @@ int hm_save_json_read(struct hm_call *call, const char *household, const char *f
         err = hm_save_json_filling(call, form_id, round, &reading.filling);
     }
     if (err == HM_OK) {
-        err = household == NULL ? read_new(call, scope, out)
-                                : read_known(&reading, household, scope, out);
+        err = household == NULL ? read_new(call, scope, save)
+                                : read_known(&reading, household, scope, save);
     }
-    return err == HM_OK ? read_rows(&reading, out) : err;
+    if (err == HM_OK) {
+        err = read_rows(&reading, save);
+    }
+    return err == HM_OK && reading.part_count > 0 ? share_rows(&reading, out) : err;
 }

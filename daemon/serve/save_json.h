@@ -32,11 +32,19 @@ int hm_save_json_value(struct hm_call *call, const struct hm_field_table *table,
 int hm_save_json_writable(struct hm_call *call,
                           const struct hm_field_entry *entry) HM_MUST_USE;
 
-/* Read call->body into a save. household: the id of the path, NULL: from the body.
+/* What is said to a household that is merged goes to the one under which it is shown;
+ * rows of the others that are shown there go to these, each with a save of its own. */
+struct hm_save_json {
+    struct hm_save save;
+    struct hm_save *others; /* of households that are merged into it */
+    size_t other_count;
+};
+
+/* Read call->body into saves. household: the id of the path, NULL: from the body.
  * form_id: of the path, NULL: from the body. In arena. Errors as above, and HM_INVALID
  * and HM_NOTFOUND for what the body says. */
 int hm_save_json_read(struct hm_call *call, const char *household, const char *form_id,
-                      struct hm_arena *arena, struct hm_save *out) HM_MUST_USE;
+                      struct hm_arena *arena, struct hm_save_json *out) HM_MUST_USE;
 
 /* The household as a save sees it: its scope, and whether the asker may write there. */
 int hm_save_json_target(struct hm_call *call, struct hm_household *h,
