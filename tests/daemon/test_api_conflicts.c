@@ -315,3 +315,150 @@ HM_TEST(a_released_change_does_not_come_back_beside_its_replacement)
     assert_string_equal(at("0.conflicts"), "0");
     hm_test_api_close(&api);
 }
+
+/* Two cells of one row are decided together. */
+HM_TEST(two_cells_of_a_row)
+{
+    open_with_conflict();
+    write_unseen(NULL, NULL, "address", "\xa1X");
+    write_unseen(NULL, NULL, "address", "\xa1Y");
+    assert_int_equal(
+        post("conflicts/%s/resolve", "{\"all\":true,\"policy\":\"latest\"}"), 200);
+    assert_string_equal(at("resolved"), "2");
+    assert_string_equal(at("left"), "0");
+    hm_test_api_close(&api);
+}
+
+enum { MANY = 230 }; /* more than two pieces */
+
+static void open_with_many(void)
+{
+    hm_test_api_open(&api);
+    for (int i = 0; i < MANY; i++) {
+        char name[20];
+
+        (void)snprintf(name, sizeof name, "Lan %d", i);
+        (void)snprintf(id, sizeof id, "%s",
+                       hm_test_api_household(&api, name, "0905000001"));
+        api.store.now_ms += 60000;
+        write_unseen(NULL, NULL, "phone",
+                     "\xaa"
+                     "0905000002");
+        if (i % 2 == 0) {
+            write_unseen(NULL, NULL, "address", "\xa1X");
+            write_unseen(NULL, NULL, "address", "\xa1Y");
+        }
+    }
+}
+
+static int64_t number(const char *path)
+{
+    return strtoll(at(path), NULL, 10);
+}
+
+/* Counted, decided, undone: in pieces, each change with the same name. */
+HM_TEST(many_are_decided_and_undone)
+{
+    char body[200];
+    char decision[64];
+
+    open_with_many();
+    assert_int_equal(hm_test_api_post(&api, "conflicts/resolve",
+                                      "{\"all\":true,\"policy\":\"latest\","
+                                      "\"field\":\"phone\",\"dry_run\":true}"),
+                     200);
+    assert_int_equal(number("resolved"), MANY);
+    assert_int_equal(number("left"), MANY / 2);
+    assert_int_equal(hm_test_api_count(&api, "changes"), 0);
+    assert_string_equal(at("decision"), "null");
+    assert_int_equal(hm_test_api_post(&api, "conflicts/resolve",
+                                      "{\"all\":true,\"policy\":\"latest\","
+                                      "\"field\":\"phone\"}"),
+                     200);
+    assert_true(api.calls >= 3);
+    assert_int_equal(number("resolved"), MANY);
+    assert_int_equal(number("households"), MANY);
+    assert_int_equal(number("left"), MANY / 2);
+    assert_int_equal(hm_test_api_count(&api, "changes"), MANY);
+    (void)snprintf(decision, sizeof decision, "%s", at("decision"));
+    assert_int_equal(hm_test_api_get(&api, "conflicts"), 200);
+    assert_int_equal(hm_test_api_count(&api, ""), MANY / 2);
+    assert_int_equal(hm_test_api_get(&api, "households?where=phone%3D0905000002"), 200);
+    assert_int_equal(hm_test_api_count(&api, ""), MANY);
+    (void)snprintf(body, sizeof body, "{\"change\":\"%s\"}", decision);
+    assert_int_equal(hm_test_api_post(&api, "conflicts/undo", body), 200);
+    assert_true(api.calls >= 3);
+    assert_int_equal(number("undone"), MANY);
+    assert_int_equal(number("households"), MANY);
+    assert_int_equal(hm_test_api_get(&api, "conflicts"), 200);
+    assert_int_equal(hm_test_api_count(&api, ""), MANY + MANY / 2);
+    assert_int_equal(hm_test_api_post(&api, "conflicts/undo", body), 200);
+    assert_int_equal(number("undone"), 0);
+    assert_int_equal(number("already"), MANY);
+    hm_test_api_close(&api);
+}
+
+/* What is wrong with a filter is said; what it leaves out stays. */
+HM_TEST(filters)
+{
+    static const struct {
+        const char *filter;
+        unsigned status;
+        int resolved;
+    } cases[] = {
+        {"\"form\":\"register\"", 200, 2},
+        {"\"form\":\"review\"", 200, 0},
+        {"\"form\":\"nothing\"", 404, 0},
+        {"\"round\":\"2026\"", 404, 0},
+        {"\"field\":\"phone\"", 200, 1},
+        {"\"field\":\"head_name\"", 200, 0},
+        {"\"kind\":\"values\"", 200, 2},
+        {"\"kind\":\"moved_moved\"", 200, 0},
+        {"\"kind\":\"strange\"", 400, 0},
+        {"\"device\":\"centre\"", 200, 2},
+        {"\"device\":\"laptop\"", 200, 0},
+        {"\"user\":\"operator@centre\"", 200, 2},
+        {"\"user\":\"lan\"", 200, 0},
+        {"\"older\":\"2026-11-24\"", 200, 2},
+        {"\"older\":\"2026-11-23\"", 200, 0},
+        {"\"newer\":\"2026-11-23\"", 200, 2},
+        {"\"newer\":\"2026-11-23T00:00:59Z\"", 200, 2},
+        {"\"newer\":\"2026-11-24\"", 200, 0},
+        {"\"newer\":\"yesterday\"", 400, 0},
+        {"\"newer\":\"2026-11-24x\"", 400, 0},
+        {"\"older\":\"2026-13-24\"", 400, 0},
+        {"\"scope\":\"" HM_TEST_HAMLET "\"", 200, 2},
+        {"\"scope\":\"" HM_TEST_OTHER_HAMLET "\"", 200, 0},
+        {"\"surprise\":1", 400, 0},
+    };
+
+    open_with_conflict();
+    write_unseen(NULL, NULL, "address", "\xa1X");
+    write_unseen(NULL, NULL, "address", "\xa1Y");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[200];
+
+        (void)snprintf(body, sizeof body,
+                       "{\"all\":true,\"policy\":\"latest\",\"dry_run\":true,%s}",
+                       cases[i].filter);
+        if (hm_test_api_post(&api, "conflicts/resolve", body) != cases[i].status ||
+            (cases[i].status == 200 && number("resolved") != cases[i].resolved)) {
+            fail_msg("%s: %u %s", cases[i].filter, api.status, api.text);
+        }
+    }
+    hm_test_api_close(&api);
+}
+
+HM_TEST(undo_of_nothing)
+{
+    hm_test_api_open(&api);
+    assert_int_equal(hm_test_api_post(&api, "conflicts/undo", "{\"change\":\"x\"}"),
+                     400);
+    assert_int_equal(hm_test_api_post(&api, "conflicts/undo", "{\"change\":\"1.1\"}"),
+                     404);
+    assert_int_equal(
+        hm_test_api_post(&api, "conflicts/undo", "{\"change\":\"00000000000000ff\"}"),
+        404);
+    assert_int_equal(hm_test_api_post(&api, "conflicts/undo", "{}"), 400);
+    hm_test_api_close(&api);
+}
