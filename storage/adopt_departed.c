@@ -55,7 +55,9 @@ static int is_safe(const struct sweep *sweep, const struct hm_household *h,
         if (err == HM_OK && log.own) {
             err = hm_log_receipt(sweep->s, sweep->parent, h->vv[i].author.incarnation,
                                  &held, &level);
-            *out_safe = level == HM_LEVEL_CENTRE && held > h->vv[i].n;
+            /* What is not in this log came from the parent: the disk was set back. */
+            *out_safe =
+                level == HM_LEVEL_CENTRE && (held > h->vv[i].n || held >= log.entries);
         }
         err = err == HM_NOTFOUND ? HM_OK : err;
     }

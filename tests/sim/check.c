@@ -727,6 +727,7 @@ void sim_check_end(struct sim *sim)
         }
         look(n, check_digests);
         look(n, check_logs);
+        look(n, sim_check_facts);
         check_conflicts(n);
         if (takes_part(n)) {
             check_receipts(sim, n);

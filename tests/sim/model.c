@@ -30,6 +30,9 @@ void sim_model_free(struct sim_model *model)
         }
         free(family->writes);
     }
+    for (size_t i = 0; i < model->change_count; i++) {
+        free(model->changes[i].saw);
+    }
     free(model->families);
     free(model->changes);
     free(model->births);
@@ -59,6 +62,32 @@ size_t sim_model_add_change(struct sim_model *model, const struct sim_change *ch
                           sizeof model->changes[0]);
     model->changes[model->change_count] = *change;
     return model->change_count++;
+}
+
+void sim_model_deletes(struct sim_model *model, size_t index,
+                       const struct hm_household *seen)
+{
+    struct sim_change *change = &model->changes[index];
+
+    change->deletes = true;
+    change->saw_count = seen->vv_count;
+    change->saw = calloc(seen->vv_count + 1, sizeof change->saw[0]);
+    if (change->saw == NULL) {
+        abort();
+    }
+    for (size_t i = 0; i < seen->vv_count; i++) {
+        change->saw[i] = (struct hm_dot){seen->vv[i].author.incarnation, seen->vv[i].n};
+    }
+}
+
+bool sim_model_saw(const struct sim_change *change, const struct hm_dot *dot)
+{
+    for (size_t i = 0; i < change->saw_count; i++) {
+        if (change->saw[i].incarnation == dot->incarnation) {
+            return change->saw[i].n >= dot->n;
+        }
+    }
+    return false;
 }
 
 size_t sim_model_find_change(const struct sim_model *model, const struct hm_dot *dot)

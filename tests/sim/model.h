@@ -26,6 +26,9 @@ struct sim_change {
     bool gone;      /* never came to the disk */
     bool excused;   /* its disk was lost or set back: it may be gone everywhere */
     bool included;  /* set at the end: the centre holds it and has not refused it */
+    bool deletes;   /* its household; saw is then what its author had seen of it */
+    struct hm_dot *saw; /* (incarnation, n): everything up to n; owned */
+    size_t saw_count;
 };
 
 /* One cell of one change. */
@@ -69,6 +72,11 @@ void sim_model_add_birth(struct sim_model *model, const struct sim_birth *birth)
 size_t sim_model_add_change(struct sim_model *model, const struct sim_change *change);
 /* SIZE_MAX: none. The latest with this dot: one that is gone may have given it back. */
 size_t sim_model_find_change(const struct sim_model *model, const struct hm_dot *dot);
+
+/* Notes that a change deletes its household, as its author saw it. */
+void sim_model_deletes(struct sim_model *model, size_t change,
+                       const struct hm_household *seen);
+bool sim_model_saw(const struct sim_change *change, const struct hm_dot *dot);
 
 /* A write of the family's next change: shown are copied; what stood behind them is
  * found by itself. */

@@ -136,11 +136,17 @@ static void choose_faults(struct making *m)
             !sim_step_is_fault((enum sim_step_kind)kind) || draw(m, 2) == 0;
     }
     m->wants[SIM_FORM] = draw(m, 2) == 0;
+    m->wants[SIM_MOVE] = draw(m, 2) == 0;
+    m->wants[SIM_MERGE] = draw(m, 2) == 0;
+    m->wants[SIM_DELETE] = draw(m, 2) == 0;
+    m->wants[SIM_DECIDE] = draw(m, 2) == 0;
     m->wants[SIM_HERD] = draw(m, 2) == 0;
     /* What nobody holds any more but as a value of a state comes back by salvage only:
      * until that is built, a season loses work at laptops or at the centre, not both.
      */
     if (sets_centre_back) {
+        /* A log that comes before that of the move which it knows of is refused. */
+        m->wants[SIM_MOVE] = false;
         m->wants[SIM_FORM] = false;
         m->wants[SIM_HOSTILE] = false;
         m->wants[SIM_DESTROY] = false;
@@ -202,6 +208,30 @@ static void add_saves(struct making *m, unsigned node, double per_day)
 
         for (uint64_t j = 0; j < burst; j++) {
             add(m, at_ms + j * (20000 + draw(m, 60000)), SIM_SAVE, node);
+        }
+    }
+}
+
+/* What people do with whole households. */
+static void add_facts(struct making *m, unsigned node, double per_day)
+{
+    static const struct {
+        enum sim_step_kind kind;
+        enum sim_step_kind wanted_with;
+        double share;
+    } facts[] = {
+        {SIM_MOVE, SIM_MOVE, 0.3},     {SIM_MERGE, SIM_MERGE, 0.3},
+        {SIM_UNMERGE, SIM_MERGE, 0.2}, {SIM_SPLIT, SIM_DELETE, 0.1},
+        {SIM_DELETE, SIM_DELETE, 0.2}, {SIM_DECIDE, SIM_DECIDE, 0.3},
+        {SIM_UNDO, SIM_DECIDE, 0.3},
+    };
+
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
+        uint64_t count =
+            m->wants[facts[i].wanted_with] ? times(m, facts[i].share * per_day) : 0;
+
+        for (uint64_t j = 0; j < count; j++) {
+            add(m, moment(m), facts[i].kind, node);
         }
     }
 }
@@ -308,6 +338,7 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed, unsigned days,
         /* The officer at the centre writes too, unless the centre is set back. */
         if (node > 0 || (draw(&m, 2) == 0 && !m.wants[SIM_RESTORE])) {
             add_saves(&m, node, node == 0 ? busy / 2 : busy);
+            add_facts(&m, node, busy);
         }
         add_faults(&m, node);
     }

@@ -17,6 +17,13 @@ enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
 /* clang-format off */
 #define SIM_STEP_TABLE(X)                                                             \
     X(SAVE,        "save",        false) /* a person saves something */               \
+    X(MOVE,        "move",        false) /* a household goes to another hamlet */      \
+    X(MERGE,       "merge",       false)                                              \
+    X(UNMERGE,     "unmerge",     false)                                              \
+    X(SPLIT,       "split",       false)                                              \
+    X(DELETE,      "delete",      false)                                              \
+    X(DECIDE,      "decide",      false) /* all conflicts that are seen, at once */    \
+    X(UNDO,        "undo",        false) /* of a decision of this node */              \
     X(OVERREACH,   "overreach",   true)  /* a save that no role here allows */         \
     X(LINK_UP,     "link-up",     false)                                              \
     X(LINK_DOWN,   "link-down",   false)                                              \

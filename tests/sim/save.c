@@ -2,40 +2,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocol/fact.h"
 #include "protocol/pack.h"
-#include "tests/sim/sim.h"
+#include "storage/decisions.h"
+#include "tests/sim/saving.h"
 
-enum {
-    ARENA_BYTES = 16 * 1024 * 1024,
-    ROWS_MAX = 6,
-    CELLS_MAX = 3,
-    VALUE_BYTES = 64,
-    HOT_FAMILIES = 3, /* of a hamlet: where most people write, so that they meet */
-    TRIES = 12
-};
+enum { HOT_FAMILIES = 3 /* of a hamlet: where most people write, so that they meet */ };
 
-struct saving {
-    struct sim_node *n;
-    struct hm_rng rng;
-    struct hm_arena arena;
-    size_t family; /* SIZE_MAX: a new one */
-    unsigned hamlet;
-    bool found; /* `before` is the household as it is on the screen */
-    struct hm_household before;
-    struct hm_save save;
-    struct hm_save_row rows[ROWS_MAX];
-    struct hm_save_cell cells[ROWS_MAX][CELLS_MAX];
-    uint8_t values[ROWS_MAX * CELLS_MAX][VALUE_BYTES];
-    size_t value_count;
-};
-
-static uint64_t draw(struct saving *v, uint64_t below)
+uint64_t sim_saving_draw(struct saving *v, uint64_t below)
 {
     return hm_rng_below(&v->rng, below);
 }
 
-/* One that the node believes to hold, which may be wrong for long. */
-static int some_hamlet(struct saving *v, unsigned *out_hamlet)
+int sim_saving_some_hamlet(struct saving *v, unsigned *out_hamlet)
 {
     struct sim_node *n = v->n;
     uint32_t *scopes = NULL;
@@ -43,7 +22,7 @@ static int some_hamlet(struct saving *v, unsigned *out_hamlet)
     uint32_t scope;
     int err;
 
-    *out_hamlet = (unsigned)draw(v, SIM_HAMLETS);
+    *out_hamlet = (unsigned)sim_saving_draw(v, SIM_HAMLETS);
     if (n->index == 0) {
         return HM_OK;
     }
@@ -56,18 +35,22 @@ static int some_hamlet(struct saving *v, unsigned *out_hamlet)
         return err;
     }
     SIM_MUST(count > 0);
-    scope = scopes[draw(v, count)];
+    scope = scopes[sim_saving_draw(v, count)];
     for (unsigned i = 0; i < SIM_HAMLETS; i++) {
         *out_hamlet = n->sim->hamlets[i] == scope ? i : *out_hamlet;
     }
     return HM_OK;
 }
 
-static size_t some_family(struct saving *v)
+size_t sim_saving_some_family(struct saving *v)
 {
     const struct sim_model *model = &v->n->sim->model;
     size_t in_hamlet = 0;
     size_t pick;
+
+    if (model->family_count > 0 && sim_saving_draw(v, 4) == 0) {
+        return sim_saving_draw(v, model->family_count); /* it may have moved here */
+    }
 
     for (size_t i = 0; i < model->family_count; i++) {
         in_hamlet += model->families[i].hamlet == v->hamlet;
@@ -75,8 +58,9 @@ static size_t some_family(struct saving *v)
     if (in_hamlet == 0) {
         return SIZE_MAX;
     }
-    pick = draw(v, 4) > 0 && in_hamlet > HOT_FAMILIES ? draw(v, HOT_FAMILIES)
-                                                      : draw(v, in_hamlet);
+    pick = sim_saving_draw(v, 4) > 0 && in_hamlet > HOT_FAMILIES
+               ? sim_saving_draw(v, HOT_FAMILIES)
+               : sim_saving_draw(v, in_hamlet);
     for (size_t i = 0; i < model->family_count; i++) {
         if (model->families[i].hamlet == v->hamlet && pick-- == 0) {
             return i;
@@ -93,13 +77,13 @@ static struct hm_bytes some_text(struct saving *v)
     struct hm_bytes out;
     uint8_t *kept = v->values[v->value_count++];
 
-    if (draw(v, 8) == 0) {
-        (void)snprintf(text, sizeof text, "%c", (char)('A' + draw(v, 3)));
+    if (sim_saving_draw(v, 8) == 0) {
+        (void)snprintf(text, sizeof text, "%c", (char)('A' + sim_saving_draw(v, 3)));
     } else {
         (void)snprintf(text, sizeof text, "%016llx",
                        (unsigned long long)hm_rng_next(&v->rng));
     }
-    hm_buf_init(&buf, VALUE_BYTES);
+    hm_buf_init(&buf, SIM_SAVING_VALUE_BYTES);
     hm_pack_str(&buf, hm_bytes_str(text));
     SIM_MUST(buf.err == HM_OK);
     memcpy(kept, buf.data, buf.len);
@@ -114,15 +98,15 @@ static struct hm_bytes some_year(struct saving *v)
     struct hm_bytes out;
     uint8_t *kept = v->values[v->value_count++];
 
-    hm_buf_init(&buf, VALUE_BYTES);
-    hm_pack_int(&buf, 1900 + (int64_t)draw(v, 120));
+    hm_buf_init(&buf, SIM_SAVING_VALUE_BYTES);
+    hm_pack_int(&buf, 1900 + (int64_t)sim_saving_draw(v, 120));
     memcpy(kept, buf.data, buf.len);
     out = hm_bytes_of(kept, buf.len);
     hm_buf_deinit(&buf);
     return out;
 }
 
-static struct hm_save_row *add_row(struct saving *v, uint32_t repeat)
+struct hm_save_row *sim_saving_add_row(struct saving *v, uint32_t repeat)
 {
     struct hm_save_row *row = &v->rows[v->save.row_count];
 
@@ -133,7 +117,7 @@ static struct hm_save_row *add_row(struct saving *v, uint32_t repeat)
     return row;
 }
 
-static void add_cell(struct hm_save_row *row, uint32_t field, struct hm_bytes value)
+void sim_saving_add_cell(struct hm_save_row *row, uint32_t field, struct hm_bytes value)
 {
     for (size_t i = 0; i < row->cell_count; i++) {
         if (row->cells[i].field == field) {
@@ -146,11 +130,11 @@ static void add_cell(struct hm_save_row *row, uint32_t field, struct hm_bytes va
 
 static void add_member(struct saving *v)
 {
-    struct hm_save_row *row = add_row(v, v->n->sim->members);
+    struct hm_save_row *row = sim_saving_add_row(v, v->n->sim->members);
 
-    add_cell(row, v->n->sim->member_name, some_text(v));
-    if (draw(v, 2) == 0) {
-        add_cell(row, v->n->sim->birth_year, some_year(v));
+    sim_saving_add_cell(row, v->n->sim->member_name, some_text(v));
+    if (sim_saving_draw(v, 2) == 0) {
+        sim_saving_add_cell(row, v->n->sim->birth_year, some_year(v));
     }
 }
 
@@ -158,31 +142,31 @@ static void fill_root(struct saving *v, struct hm_save_row *row)
 {
     const struct sim *sim = v->n->sim;
     const uint32_t fields[] = {sim->phone, sim->note, sim->name,
-                               sim->form_2 && draw(v, 2) == 0 ? sim->extra
-                                                              : sim->phone};
+                               sim->form_2 && sim_saving_draw(v, 2) == 0 ? sim->extra
+                                                                         : sim->phone};
 
-    for (uint64_t i = 1 + draw(v, 2); i-- > 0;) {
-        add_cell(row, fields[draw(v, 4)], some_text(v));
+    for (uint64_t i = 1 + sim_saving_draw(v, 2); i-- > 0;) {
+        sim_saving_add_cell(row, fields[sim_saving_draw(v, 4)], some_text(v));
     }
 }
 
 static void new_family(struct saving *v)
 {
-    struct hm_save_row *root = add_row(v, 0);
+    struct hm_save_row *root = sim_saving_add_row(v, 0);
 
     v->save.creates = true;
     v->save.scope = v->n->sim->hamlets[v->hamlet];
-    add_cell(root, v->n->sim->name, some_text(v));
-    if (draw(v, 2) == 0) {
-        add_cell(root, v->n->sim->phone, some_text(v));
+    sim_saving_add_cell(root, v->n->sim->name, some_text(v));
+    if (sim_saving_draw(v, 2) == 0) {
+        sim_saving_add_cell(root, v->n->sim->phone, some_text(v));
     }
-    for (uint64_t i = draw(v, 3); i-- > 0;) {
+    for (uint64_t i = sim_saving_draw(v, 3); i-- > 0;) {
         add_member(v);
     }
 }
 
 /* A row of a member that is on the screen; NULL: there is none. */
-static const struct hm_row *some_member(struct saving *v)
+const struct hm_row *sim_saving_some_member(struct saving *v)
 {
     size_t count = 0;
     size_t pick;
@@ -193,7 +177,7 @@ static const struct hm_row *some_member(struct saving *v)
     if (count == 0) {
         return NULL;
     }
-    pick = draw(v, count);
+    pick = sim_saving_draw(v, count);
     for (size_t i = 0; i < v->before.row_count; i++) {
         if (v->before.rows[i].key.repeat == v->n->sim->members && pick-- == 0) {
             return &v->before.rows[i];
@@ -204,21 +188,21 @@ static const struct hm_row *some_member(struct saving *v)
 
 static void change_member(struct saving *v)
 {
-    const struct hm_row *member = some_member(v);
+    const struct hm_row *member = sim_saving_some_member(v);
     struct hm_save_row *row;
 
     if (member == NULL) {
         add_member(v);
         return;
     }
-    row = add_row(v, v->n->sim->members);
+    row = sim_saving_add_row(v, v->n->sim->members);
     row->item = member->key.item;
-    if (draw(v, 4) == 0) {
+    if (sim_saving_draw(v, 4) == 0) {
         row->removed = true;
-    } else if (draw(v, 3) == 0) {
-        add_cell(row, v->n->sim->birth_year, some_year(v));
+    } else if (sim_saving_draw(v, 3) == 0) {
+        sim_saving_add_cell(row, v->n->sim->birth_year, some_year(v));
     } else {
-        add_cell(row, v->n->sim->member_name, some_text(v));
+        sim_saving_add_cell(row, v->n->sim->member_name, some_text(v));
     }
 }
 
@@ -236,10 +220,12 @@ static bool resolve(struct saving *v)
         if (cell->sibling_count < 2 || cell->field < HM_FIELD_FIRST) {
             continue;
         }
-        row = add_row(v, 0);
-        add_cell(row, cell->field,
-                 draw(v, 2) == 0 ? some_text(v)
-                                 : cell->siblings[draw(v, cell->sibling_count)].value);
+        row = sim_saving_add_row(v, 0);
+        sim_saving_add_cell(
+            row, cell->field,
+            sim_saving_draw(v, 2) == 0
+                ? some_text(v)
+                : cell->siblings[sim_saving_draw(v, cell->sibling_count)].value);
         dots = hm_arena_array(&v->arena, cell->sibling_count, sizeof *dots);
         SIM_MUST(dots != NULL);
         for (size_t j = 0; j < cell->sibling_count; j++) {
@@ -252,20 +238,46 @@ static bool resolve(struct saving *v)
     return false;
 }
 
+/* Does this node work in a hamlet? */
+static bool works_in(const struct sim_node *n, uint32_t scope)
+{
+    return n->index == 0 || n->sim->hamlets[n->places[0]] == scope ||
+           n->sim->hamlets[n->places[1]] == scope;
+}
+
+/* The hamlet in which the household is seen here, as daemon/serve finds it; 0: none in
+ * which this node works. */
+uint32_t sim_saving_seen_in(struct saving *v)
+{
+    uint32_t shown = hm_fact_shown_scope(&v->before);
+    uint32_t *scopes = NULL;
+    size_t count = 0;
+
+    if (works_in(v->n, shown)) {
+        return shown;
+    }
+    SIM_MUST(hm_household_scopes(&v->before, &scopes, &count) == HM_OK);
+    for (size_t i = 0; i < count; i++) {
+        if (works_in(v->n, scopes[i])) {
+            return scopes[i];
+        }
+    }
+    return 0;
+}
+
 static void change_family(struct saving *v)
 {
     v->save.household = v->n->sim->model.families[v->family].id;
-    v->save.scope = v->before.home;
-    if (draw(v, 3) == 0 && resolve(v)) {
+    if (sim_saving_draw(v, 3) == 0 && resolve(v)) {
         return;
     }
-    if (draw(v, 3) != 0) {
-        fill_root(v, add_row(v, 0));
+    if (sim_saving_draw(v, 3) != 0) {
+        fill_root(v, sim_saving_add_row(v, 0));
     }
-    if (draw(v, 2) == 0 || v->save.row_count == 0) {
+    if (sim_saving_draw(v, 2) == 0 || v->save.row_count == 0) {
         change_member(v);
     }
-    if (draw(v, 8) == 0) {
+    if (sim_saving_draw(v, 8) == 0) {
         add_member(v);
     }
 }
@@ -276,8 +288,8 @@ static const struct hm_cell *cell_in(const struct hm_household *h, bool there,
     return there ? hm_row_cell(hm_household_row(h, row), field) : NULL;
 }
 
-static const struct hm_sibling *sibling_of(const struct hm_cell *cell,
-                                           const struct hm_dot *dot)
+const struct hm_sibling *sim_saving_sibling_of(const struct hm_cell *cell,
+                                               const struct hm_dot *dot)
 {
     for (size_t i = 0; cell != NULL && i < cell->sibling_count; i++) {
         if (hm_dot_compare(&cell->siblings[i].dot, dot) == 0) {
@@ -329,8 +341,8 @@ static void note_row(struct saving *v, size_t family, size_t change,
         key.item = result->items[(*next_item)++];
     }
     if (row->removed) {
-        const struct hm_sibling *status =
-            sibling_of(cell_in(&result->state, true, &key, HM_FIELD_STATUS), dot);
+        const struct hm_sibling *status = sim_saving_sibling_of(
+            cell_in(&result->state, true, &key, HM_FIELD_STATUS), dot);
 
         if (status != NULL) { /* removed before, and not disputed: nothing to do */
             note_cell(v, family, change, &key, HM_FIELD_STATUS,
@@ -340,8 +352,8 @@ static void note_row(struct saving *v, size_t family, size_t change,
     }
     for (size_t i = 0; i < row->cell_count; i++) {
         const struct hm_save_cell *wanted = &row->cells[i];
-        const struct hm_sibling *now =
-            sibling_of(cell_in(&result->state, true, &key, wanted->field), dot);
+        const struct hm_sibling *now = sim_saving_sibling_of(
+            cell_in(&result->state, true, &key, wanted->field), dot);
         const struct hm_cell *before =
             cell_in(&v->before, v->found, &key, wanted->field);
 
@@ -359,7 +371,30 @@ static void note_row(struct saving *v, size_t family, size_t change,
     }
 }
 
-static void note_birth(struct sim_node *n, uint64_t incarnation)
+/* What the change wrote about the household itself: asked for, or since a merge was
+ * said again. */
+static void note_own_row(struct saving *v, size_t family, size_t change,
+                         const struct hm_save_result *result)
+{
+    static const struct hm_row_key own = {.form = HM_FORM_HOUSEHOLD};
+    const struct hm_row *row = hm_household_row(&result->state, &own);
+
+    for (size_t i = 0; row != NULL && i < row->cell_count; i++) {
+        const struct hm_sibling *now =
+            sim_saving_sibling_of(&row->cells[i], &result->dot);
+
+        if (now != NULL) {
+            note_cell(v, family, change, &own, row->cells[i].field,
+                      sim_model_value(now->value));
+        }
+        if (now != NULL && row->cells[i].field == HM_FIELD_STATUS &&
+            hm_fact_is_deletion(now->value)) {
+            sim_model_deletes(&v->n->sim->model, change, &v->before);
+        }
+    }
+}
+
+void sim_saving_note_birth(struct sim_node *n, uint64_t incarnation)
 {
     struct sim_birth birth = {.incarnation = incarnation, .node = n->index};
 
@@ -373,7 +408,8 @@ static void note_birth(struct sim_node *n, uint64_t incarnation)
     sim_model_add_birth(&n->sim->model, &birth);
 }
 
-static void note(struct saving *v, const struct hm_save_result *result, bool answered)
+void sim_saving_note(struct saving *v, const struct hm_save_result *result,
+                     bool answered)
 {
     struct sim *sim = v->n->sim;
     struct sim_change change = {.dot = result->dot,
@@ -389,19 +425,22 @@ static void note(struct saving *v, const struct hm_save_result *result, bool ans
     if (v->save.creates) {
         family = sim_model_add_family(&sim->model, &result->household, v->hamlet);
     }
-    note_birth(v->n, result->dot.incarnation);
+    sim_saving_note_birth(v->n, result->dot.incarnation);
     change.household = family;
     index = sim_model_add_change(&sim->model, &change);
     for (size_t i = 0; i < v->save.row_count; i++) {
-        note_row(v, family, index, &v->rows[i], result, &next_item);
+        if (v->rows[i].form != HM_FORM_HOUSEHOLD) {
+            note_row(v, family, index, &v->rows[i], result, &next_item);
+        }
     }
+    note_own_row(v, family, index, result);
     if (answered) {
         sim_fact_raise(&v->n->own, result->dot.incarnation, result->dot.n + 1);
         sim->saves++;
     }
 }
 
-static int load(struct saving *v)
+int sim_saving_load(struct saving *v)
 {
     int err;
 
@@ -414,11 +453,16 @@ static int load(struct saving *v)
     }
     err = hm_households_load(v->n->store, &v->n->sim->model.families[v->family].id,
                              &v->arena, &v->before);
-    v->found = err == HM_OK && !hm_household_is_hearsay(&v->before);
+    v->found = err == HM_OK && !hm_household_is_hearsay(&v->before) &&
+               hm_fact_state(&v->before) != HM_ROW_REMOVED;
+    if (v->found) {
+        v->save.scope = sim_saving_seen_in(v);
+        v->found = v->save.scope != 0;
+    }
     return hm_store_end(v->n->store, err == HM_NOTFOUND ? HM_OK : err);
 }
 
-static void run(struct saving *v)
+void sim_saving_run(struct saving *v)
 {
     struct sim_node *n = v->n;
     struct hm_save_result result = {0};
@@ -427,13 +471,19 @@ static void run(struct saving *v)
     if (!sim_node_survives(n, err, "save") || err != HM_OK) {
         return;
     }
-    err = hm_save_run(n->store, &v->save, hm_forms_policy_of, n->forms, &v->arena,
-                      &result);
+    err = v->decides
+              ? hm_decisions_save(n->store, &v->save, 0, &v->before, hm_forms_policy_of,
+                                  n->forms, &v->arena, &result)
+              : hm_save_run(n->store, &v->save, hm_forms_policy_of, n->forms, &v->arena,
+                            &result);
     if (err == HM_OK) {
         int commit = hm_store_end(n->store, HM_OK);
 
         if (result.changed && (commit == HM_OK || commit == HM_IO)) {
-            note(v, &result, commit == HM_OK);
+            sim_saving_note(v, &result, commit == HM_OK);
+        }
+        if (result.changed && commit == HM_OK && v->decides) {
+            n->decisions[n->decision_count++ % SIM_DECISIONS_MAX] = result.dot;
         }
         if (commit == HM_OK && n->sim->verbose) {
             char text[HM_ID_TEXT_MAX];
@@ -464,14 +514,14 @@ void sim_save(struct sim_node *n, uint64_t param, bool forbidden)
     struct saving v = {.n = n, .rng = {param}, .family = SIZE_MAX};
     int err = HM_OK;
 
-    hm_arena_init(&v.arena, ARENA_BYTES);
-    err = some_hamlet(&v, &v.hamlet);
+    hm_arena_init(&v.arena, SIM_SAVING_ARENA_BYTES);
+    err = sim_saving_some_hamlet(&v, &v.hamlet);
     v.save.rows = v.rows;
     v.save.rank = forbidden ? HM_RANK_MAX : 4;
-    if (draw(&v, 5) != 0) {
-        for (int i = 0; i < TRIES && !v.found && err == HM_OK; i++) {
-            v.family = some_family(&v);
-            err = load(&v);
+    if (sim_saving_draw(&v, 5) != 0) {
+        for (int i = 0; i < SIM_SAVING_TRIES && !v.found && err == HM_OK; i++) {
+            v.family = sim_saving_some_family(&v);
+            err = sim_saving_load(&v);
         }
     }
     if (sim_node_survives(n, err, "save") && err == HM_OK) {
@@ -481,7 +531,7 @@ void sim_save(struct sim_node *n, uint64_t param, bool forbidden)
             v.family = SIZE_MAX;
             new_family(&v);
         }
-        run(&v);
+        sim_saving_run(&v);
     }
     hm_arena_deinit(&v.arena);
 }

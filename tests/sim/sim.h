@@ -43,7 +43,10 @@
     X(BOUNDS,     "9-bounds")           /* bytes, exchanges, memory */                   \
     X(BIRTH,      "10-birth")           /* clones and restored disks can be seen */      \
     X(QUARANTINE, "11-quarantine")      /* only what deserves it; it blocks nobody */    \
-    X(LEFTOVER,   "14-leftover")        /* nothing stays of a hamlet that was lost */  \
+    X(HIDDEN,     "14-hidden-edit")     /* an edit that a deletion had not seen */       \
+    X(REDIRECT,   "15-redirect")        /* merges lead to one household, everywhere */   \
+    X(DEPARTED,   "16-departed")        /* what moved away is forgotten, no sooner */    \
+    X(LEFTOVER,   "17-leftover")        /* nothing stays of a hamlet that was lost */    \
     X(ERROR,      "12-error")           /* an error that the world did not cause */      \
     X(CRASH,      "13-crash")           /* the program ended by itself, or hangs */
 /* clang-format on */
@@ -57,7 +60,8 @@ const char *sim_oracle_text(enum sim_oracle oracle);
 
 enum {
     SIM_FINDING_BYTES = 400,
-    SIM_NET_FAULTS_MAX = 8 /* that wait for the next exchanges of a node */
+    SIM_NET_FAULTS_MAX = 8, /* that wait for the next exchanges of a node */
+    SIM_DECISIONS_MAX = 8   /* of a node that can be undone */
 };
 
 /* What is known of a log that a node wrote or holds, to be held against its disk. */
@@ -116,7 +120,9 @@ struct sim_node {
         uint64_t timeline;
         uint64_t position;
     } cursors[SIM_HAMLETS + 1];
-    unsigned twin_of;         /* a clone: the node whose image it runs; else itself */
+    unsigned twin_of; /* a clone: the node whose image it runs; else itself */
+    struct hm_dot decisions[SIM_DECISIONS_MAX]; /* the latest ones */
+    unsigned decision_count;
     unsigned places[2];       /* indexes of the hamlets that it is assigned */
     unsigned first_places[2]; /* those that it began with */
     bool mints_timeline;      /* set back: its next start begins a new history */
@@ -233,6 +239,10 @@ void sim_tell_upsync(struct sim_node *n, enum hm_upsync_event_type type);
 /* forbidden: claims a rank that nobody here has; its parent must refuse it. */
 void sim_save(struct sim_node *n, uint64_t param, bool forbidden);
 
+/* facts.c */
+/* kind: SIM_MOVE .. SIM_UNDO. */
+void sim_fact_step(struct sim_node *n, enum sim_step_kind kind, uint64_t param);
+
 /* net.c */
 void sim_upsync(struct sim_node *n, enum hm_upsync_event_type type);
 /* The reply of one of its next exchanges is lost, or cut. */
@@ -257,6 +267,8 @@ int sim_check_leftover(struct sim_node *n);
 void sim_check_adopted(struct sim_node *n);
 /* What a node that has just started must hold. */
 void sim_check_promises(struct sim_node *n);
+/* check_facts.c: the same for whole households. */
+int sim_check_facts(struct sim_node *n);
 /* Whether every node that can be is done. */
 bool sim_check_quiet(struct sim *sim);
 /* A finding that says who is not. */

@@ -415,38 +415,74 @@ static void change_version(struct sim_node *n, uint64_t param)
              n->speaks_newer ? "speaks only protocol 2" : "speaks protocol 1 again");
 }
 
+static void fact_as(struct sim_node *n, enum sim_step_kind kind, uint64_t param)
+{
+    struct sim_node *twin = twin_of(n);
+
+    if (twin != NULL && (param & 1) != 0) {
+        n = twin;
+    }
+    if (sim_node_runs(n)) {
+        sim_fact_step(n, kind, param);
+    }
+}
+
+static void move(struct sim_node *n, uint64_t param)
+{
+    fact_as(n, SIM_MOVE, param);
+}
+
+static void merge(struct sim_node *n, uint64_t param)
+{
+    fact_as(n, SIM_MERGE, param);
+}
+
+static void unmerge(struct sim_node *n, uint64_t param)
+{
+    fact_as(n, SIM_UNMERGE, param);
+}
+
+static void split(struct sim_node *n, uint64_t param)
+{
+    fact_as(n, SIM_SPLIT, param);
+}
+
+static void delete (struct sim_node *n, uint64_t param)
+{
+    fact_as(n, SIM_DELETE, param);
+}
+
+static void decide(struct sim_node *n, uint64_t param)
+{
+    fact_as(n, SIM_DECIDE, param);
+}
+
+static void undo(struct sim_node *n, uint64_t param)
+{
+    fact_as(n, SIM_UNDO, param);
+}
+
 void sim_step(struct sim *sim, const struct sim_step *step)
 {
     static void (*const steps[SIM_STEP_KINDS])(struct sim_node * n, uint64_t param) = {
-        [SIM_SAVE] = save,
-        [SIM_OVERREACH] = overreach,
-        [SIM_LINK_UP] = link_up,
-        [SIM_LINK_DOWN] = link_down,
-        [SIM_SYNC_NOW] = sync_now,
-        [SIM_HERD] = herd,
-        [SIM_PAUSE] = pause,
-        [SIM_RESUME] = resume,
-        [SIM_RESTART] = restart,
-        [SIM_NET] = arm_net,
-        [SIM_POWER_CUT] = cut_power,
-        [SIM_KILL] = kill_process,
-        [SIM_IO_ERROR] = arm_fault,
-        [SIM_DISK_FULL] = fill_disk,
-        [SIM_DISK_FREE] = free_disk,
-        [SIM_CLOCK] = set_clock,
-        [SIM_IMAGE] = make_image,
-        [SIM_RESTORE] = set_back,
-        [SIM_CLONE] = clone,
-        [SIM_DESTROY] = destroy,
-        [SIM_REASSIGN] = reassign,
-        [SIM_REVOKE] = revoke,
-        [SIM_FORM] = publish,
-        [SIM_HOSTILE] = lie,
-        [SIM_UPGRADE] = change_version,
-        [SIM_NARROW] = narrow,
-        [SIM_THERE] = lend,
-        [SIM_BACK] = bring_back,
-        [SIM_HIGHER] = assign_commune,
+        [SIM_SAVE] = save,           [SIM_MOVE] = move,
+        [SIM_MERGE] = merge,         [SIM_UNMERGE] = unmerge,
+        [SIM_SPLIT] = split,         [SIM_DELETE] = delete,
+        [SIM_DECIDE] = decide,       [SIM_UNDO] = undo,
+        [SIM_OVERREACH] = overreach, [SIM_LINK_UP] = link_up,
+        [SIM_LINK_DOWN] = link_down, [SIM_SYNC_NOW] = sync_now,
+        [SIM_HERD] = herd,           [SIM_PAUSE] = pause,
+        [SIM_RESUME] = resume,       [SIM_RESTART] = restart,
+        [SIM_NET] = arm_net,         [SIM_POWER_CUT] = cut_power,
+        [SIM_KILL] = kill_process,   [SIM_IO_ERROR] = arm_fault,
+        [SIM_DISK_FULL] = fill_disk, [SIM_DISK_FREE] = free_disk,
+        [SIM_CLOCK] = set_clock,     [SIM_IMAGE] = make_image,
+        [SIM_RESTORE] = set_back,    [SIM_CLONE] = clone,
+        [SIM_DESTROY] = destroy,     [SIM_REASSIGN] = reassign,
+        [SIM_REVOKE] = revoke,       [SIM_FORM] = publish,
+        [SIM_HOSTILE] = lie,         [SIM_UPGRADE] = change_version,
+        [SIM_NARROW] = narrow,       [SIM_THERE] = lend,
+        [SIM_BACK] = bring_back,     [SIM_HIGHER] = assign_commune,
     };
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {
