@@ -140,8 +140,11 @@ find_touched(struct hm_accept *a, const struct hm_household_id *id, uint32_t sco
     return NULL;
 }
 
-/* Notes where the household stood and stands; call before and after it is stored. */
-static int touch(struct hm_accept *a, const struct hm_household *h, bool refused)
+/* Notes where the household stood and stands; call before and after it is stored. One
+ * that came into a scope from elsewhere was not in this scope's feed, so its author may
+ * lack what others wrote there. */
+static int touch(struct hm_accept *a, const struct hm_household *h, bool existed,
+                 bool refused)
 {
     uint32_t *scopes = NULL;
     size_t count = 0;
@@ -162,8 +165,10 @@ static int touch(struct hm_accept *a, const struct hm_household *h, bool refused
                 }
             }
             t = &a->touched[a->touched_count++];
-            *t = (struct hm_accept_touched){
-                .id = h->id, .scope = scopes[i], .position_before = position};
+            *t = (struct hm_accept_touched){.id = h->id,
+                                            .scope = scopes[i],
+                                            .position_before = position,
+                                            .came_in = existed && position == 0};
         }
         if (t != NULL) {
             t->position_after = position;
@@ -207,6 +212,7 @@ static int quarantine_change(struct hm_accept *a, const struct entry *e,
 static int enter(struct hm_accept *a, const struct entry *e,
                  const struct hm_change *change, struct hm_household *h, int verdict)
 {
+    bool existed = h->vv_count > 0;
     bool applied = false;
     int err = HM_OK;
 
@@ -216,7 +222,7 @@ static int enter(struct hm_accept *a, const struct entry *e,
         err = hm_household_refuse(h, change, &e->dot, &e->log->author);
     }
     if (err == HM_OK) {
-        err = touch(a, h, verdict != HM_OK);
+        err = touch(a, h, existed, verdict != HM_OK);
     }
     if (err == HM_OK) {
         /* Its author may have seen it where it does not live any more. */
@@ -226,7 +232,7 @@ static int enter(struct hm_accept *a, const struct entry *e,
         err = hm_households_store(a->s, h, hm_forms_policy_of, a->forms);
     }
     if (err == HM_OK) {
-        err = touch(a, h, verdict != HM_OK);
+        err = touch(a, h, existed, verdict != HM_OK);
     }
     if (err == HM_OK) {
         err = hm_log_add_history(a->s, &e->dot, &h->id, h->home);

@@ -22,6 +22,7 @@ struct hm_accept_touched {
     uint64_t position_before; /* before the first of them; 0: it did not stand there */
     uint64_t position_after;
     bool refused; /* one of them was refused: the sender's state is not ours */
+    bool came_in; /* it stood elsewhere before, not in this scope */
 };
 
 struct hm_accept_notice {

@@ -14,6 +14,7 @@
 #include "storage/households.h"
 #include "storage/items_strange.h"
 #include "storage/log.h"
+#include "storage/notices.h"
 #include "storage/quarantine.h"
 #include "storage/scope0.h"
 #include "storage/scopes.h"
@@ -328,6 +329,9 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
         if (choice == HM_MERGE_JOIN) {
             err = hm_merge_join(&own, &theirs, &arena, &joined);
             keep = &joined;
+        }
+        if (err == HM_OK && found && choice != HM_MERGE_KEEP) {
+            err = hm_notices_compare(a->s, &own, keep);
         }
         if (err == HM_OK && choice != HM_MERGE_KEEP) {
             err = hm_households_store(a->s, keep, hm_forms_policy_of, a->forms);

@@ -153,7 +153,7 @@ static bool is_echo(const struct feeding *f, const struct hm_household_row *row)
         const struct hm_accept_touched *t = &accept->touched[i];
 
         if (t->scope == f->scope && hm_household_id_compare(&t->id, &row->id) == 0) {
-            return !t->refused && t->position_before <= f->after &&
+            return !t->refused && !t->came_in && t->position_before <= f->after &&
                    t->position_after == row->position;
         }
     }

@@ -138,6 +138,10 @@ static const struct hm_cli_column household_columns[] = {
     {"HEAD", "head_name", false}, {"MEMBERS", "members", true},
     {"CONFLICTS", "conflicts", true}, {"FINDINGS", "findings", true},
     {"CHANGED", "changed", false}, {"ADDRESS", "address", false}, {0}};
+static const struct hm_cli_column notice_columns[] = {
+    {"ID", "id", false}, {"HOUSEHOLD", "household", false}, {"CELL", "cell", false},
+    {"WAS", "lost", false}, {"IS", "value", false}, {"BY", "who", false},
+    {"WHEN", "when", false}, {0}};
 static const struct hm_cli_column quarantine_columns[] = {
     {"ID", "id", false}, {"HOUSEHOLD", "household", false}, {"WHO", "who", false},
     {"DEVICE", "device", false}, {"SINCE", "since", false}, {"STATE", "state", false},
@@ -257,6 +261,10 @@ static const struct hm_cli_command table[] = {
     {.name = "conflict undo", .args = "CHANGE", .summary = "Take a decision back, or all that were made at once",
      .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "conflicts/undo",
      .key = "change"},
+    {.name = "notice list", .args = "", .summary = "List own answers that others have replaced",
+     .method = GET, .path = "notices", .columns = notice_columns, .empty = "No notices."},
+    {.name = "notice clear", .args = "ID", .summary = "Mark a notice as read",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "notices/{}/clear"},
     {.name = "quarantine list", .args = "", .summary = "List changes that could not be accepted",
      .method = GET, .path = "quarantine", .columns = quarantine_columns,
      .empty = "Nothing is in quarantine."},

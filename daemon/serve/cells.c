@@ -285,16 +285,16 @@ static json_t *fact_value(struct hm_call *call, uint32_t field, struct hm_bytes 
     return hm_cells_value(hm_fact_target(field, value));
 }
 
-static json_t *sibling_value(struct hm_call *call, const struct hm_row_key *key,
-                             uint32_t field, const struct hm_sibling *sibling)
+json_t *hm_cells_said(struct hm_call *call, const struct hm_row_key *key,
+                      uint32_t field, struct hm_bytes value)
 {
     if (key->form == HM_FORM_HOUSEHOLD) {
-        return fact_value(call, field, sibling->value);
+        return fact_value(call, field, value);
     }
     if (field == HM_FIELD_STATUS) {
-        return json_string(hm_cells_is_removal(sibling->value) ? "removed" : "kept");
+        return json_string(hm_cells_is_removal(value) ? "removed" : "kept");
     }
-    return hm_cells_value(sibling->value);
+    return hm_cells_value(value);
 }
 
 static int add_value(struct hm_call *call, const struct hm_household *h,
@@ -379,7 +379,8 @@ static int add_values(struct hm_call *call, const struct hm_household *h,
         const struct hm_sibling *sibling = &cell->siblings[i];
 
         err = add_value(call, h, &sibling->dot,
-                        sibling_value(call, key, cell->field, sibling), arena, values);
+                        hm_cells_said(call, key, cell->field, sibling->value), arena,
+                        values);
     }
     if (err == HM_OK && kept != NULL) {
         err = add_value(call, h, kept, json_string("kept"), arena, values);

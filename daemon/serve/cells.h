@@ -39,6 +39,11 @@ int hm_cells_conflicts(struct hm_call *call, const struct hm_household *h,
 const struct hm_dot *hm_cells_edited(const struct hm_household *h,
                                      const struct hm_policy_conflict *conflict);
 
+/* What a value says in its cell: as hm_cells_value(), and what rows and households say
+ * of themselves in words. NULL without memory. */
+json_t *hm_cells_said(struct hm_call *call, const struct hm_row_key *key,
+                      uint32_t field, struct hm_bytes value);
+
 /* Can the value be taken as a removal of its row? */
 bool hm_cells_is_removal(struct hm_bytes value);
 /* Who, device, when and dot of a value, set in object. */

@@ -50,6 +50,9 @@ int hm_conflicts_handle_resolve(struct hm_call *call) HM_MUST_USE;
 int hm_conflicts_handle_resolve_all(struct hm_call *call) HM_MUST_USE;
 int hm_conflicts_handle_undo(struct hm_call *call) HM_MUST_USE;
 
+int hm_notices_handle_list(struct hm_call *call) HM_MUST_USE;
+int hm_notices_handle_clear(struct hm_call *call) HM_MUST_USE;
+
 int hm_quarantine_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_quarantine_handle_show(struct hm_call *call) HM_MUST_USE;
 int hm_quarantine_handle_release(struct hm_call *call) HM_MUST_USE;

@@ -9,6 +9,7 @@
 #include "storage/feeds.h"
 #include "storage/households.h"
 #include "storage/log.h"
+#include "storage/notices.h"
 #include "storage/quarantine.h"
 #include "storage/scopes.h"
 #include "storage/units.h"
@@ -162,6 +163,9 @@ static int read_numbers(struct hm_store *s, struct hm_node_facts *out)
         out->households = count.households;
         out->conflicts = count.conflicts;
         err = hm_quarantine_count(s, &out->quarantine);
+    }
+    if (err == HM_OK) {
+        err = hm_notices_count(s, &out->notices);
     }
     if (err == HM_OK && out->quarantine > 0) {
         err = hm_quarantine_each(s, note_oldest, &out->quarantine_since_utc_ms);

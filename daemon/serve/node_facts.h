@@ -21,6 +21,7 @@ struct hm_node_facts {
     uint64_t households;
     uint64_t conflicts;
     uint64_t quarantine;
+    uint64_t notices;
     int64_t quarantine_since_utc_ms; /* of the oldest that is held */
     bool paused;
     struct hm_alarm_facts alarms[HM_ALARM_JSON_MAX]; /* of the store */

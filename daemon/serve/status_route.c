@@ -198,9 +198,9 @@ static json_t *upstream_json(const struct hm_upstream_facts *upstream)
 /* What the store would say, when it can't be read any more. */
 static void forget_numbers(json_t *json)
 {
-    static const char *const names[] = {"role",     "scopes",     "unsent",
-                                        "receipts", "households", "conflicts",
-                                        "paused",   "quarantine", "clock_offset_ms"};
+    static const char *const names[] = {
+        "role",      "scopes", "unsent",     "receipts",        "households",
+        "conflicts", "paused", "quarantine", "clock_offset_ms", "notices"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         (void)json_object_set_new(json, names[i], json_null());
@@ -233,6 +233,8 @@ static json_t *status_json(const struct hm_loop_exchange *loop)
         "version", hm_store_open_version(), "read_only", damaged[0] != 0, "damaged",
         damaged[0] == 0 ? NULL : damaged, "revoked",
         hm_node_facts_time(facts->revoked_utc_ms));
+    (void)json_object_set_new(json, "notices",
+                              json_integer((json_int_t)facts->notices));
     return json;
 }
 

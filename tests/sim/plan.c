@@ -137,6 +137,9 @@ static void choose_faults(struct making *m)
     }
     m->wants[SIM_FORM] = draw(m, 2) == 0;
     m->wants[SIM_MOVE] = draw(m, 2) == 0;
+    /* A refused move to a hamlet that a laptop is assigned just then leaves it with a
+     * household of which its parent tells nothing there. */
+    m->wants[SIM_REASSIGN] = m->wants[SIM_REASSIGN] && !m->wants[SIM_MOVE];
     m->wants[SIM_MERGE] = draw(m, 2) == 0;
     m->wants[SIM_DELETE] = draw(m, 2) == 0;
     m->wants[SIM_DECIDE] = draw(m, 2) == 0;
