@@ -16,6 +16,7 @@
 #include "storage/log.h"
 #include "storage/notices.h"
 #include "storage/quarantine.h"
+#include "storage/rescue.h"
 #include "storage/scope0.h"
 #include "storage/scopes.h"
 #include "storage/upload.h"
@@ -50,6 +51,8 @@ struct adopting {
     bool head_seen;
     bool receipt_seen;
     bool blobs_moved;
+    bool closed; /* the centre has closed logs */
+    struct hm_rescue rescue;
     struct hm_adopt out;
 };
 
@@ -143,6 +146,14 @@ static int take_receipt(struct adopting *a, struct hm_bytes payload)
     }
     if (receipt.count == before && (unsigned)receipt.level == level) {
         return HM_OK;
+    }
+    if (receipt.count < before) { /* it has forgotten what it had receipted */
+        struct hm_lost_log lost = {receipt.incarnation, log.author.device, before};
+
+        err = hm_claims_learn(a->s, &lost);
+        if (err != HM_OK) {
+            return err;
+        }
     }
     return hm_log_set_receipt(a->s, a->parent, receipt.incarnation, receipt.count,
                               receipt.level);
@@ -250,6 +261,7 @@ static int take_items(struct adopting *a, const struct hm_bytes *items, size_t c
                 a->s, err, "the upstream sent an item that the centre did not sign");
         }
         a->out.items += taken;
+        a->closed = a->closed || (taken && item.kind == HM_ITEM_CLOSED);
     }
     if (err == HM_OK && a->out.items > 0) {
         err = hm_scope0_drop_unwanted(a->s, hm_store_device(a->s), &dropped);
@@ -309,6 +321,7 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
     struct hm_arena arena;
     bool found = false;
     bool same = false;
+    bool done = false;
     int err;
 
     hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
@@ -321,12 +334,19 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
     } else if (err == HM_OK) {
         err = lives_elsewhere(a, &theirs, &same); /* it came and went meanwhile */
     }
-    if (err == HM_OK && !same) {
+    if (err == HM_OK && found && !same) {
+        err = hm_rescue_household(&a->rescue, &own, &theirs, &done);
+        a->out.households += done;
+    }
+    if (err == HM_OK && !same && !done) {
         const struct hm_household *keep = &theirs;
         enum hm_merge_choice choice =
             found ? hm_merge_adopt(&own, &theirs) : HM_MERGE_TAKE;
 
-        if (choice == HM_MERGE_JOIN) {
+        if (choice != HM_MERGE_TAKE) {
+            err = hm_rescue_note(a->s, &own, &theirs);
+        }
+        if (err == HM_OK && choice == HM_MERGE_JOIN) {
             err = hm_merge_join(&own, &theirs, &arena, &joined);
             keep = &joined;
         }
@@ -421,8 +441,8 @@ static int take_feed(struct adopting *a, const struct hm_frame *frame)
     return err;
 }
 
-/* What the parent has not: of a hamlet it is on its way there; items were shared out to
- * this node once, and are no longer. */
+/* What the parent has not: of a hamlet it is on its way there, or its author is gone;
+ * items were shared out to this node once, and are no longer. */
 static int take_need(struct adopting *a, struct hm_bytes payload)
 {
     struct hm_hash_list need;
@@ -431,12 +451,18 @@ static int take_need(struct adopting *a, struct hm_bytes payload)
     bool up = false;
     int err = hm_hash_list_read(payload, &need);
 
-    if (err != HM_OK || need.scope != 0) {
+    if (err != HM_OK) {
         return err;
     }
     heard = find_heard(a, need.scope);
     if (heard == NULL) {
         return HM_NOMEM;
+    }
+    if (need.scope != 0) {
+        /* Not before all that differs has come: it says what was replaced there. */
+        return heard->compared && assigned(a, need.scope)
+                   ? hm_rescue_lacking(&a->rescue, need.scope, need.prefixes)
+                   : HM_OK;
     }
     if (heard->compared) {
         err = hm_adopt_here_items(a->s, need.prefixes, &up);
@@ -569,6 +595,24 @@ static int leave_scopes(struct adopting *a)
     return err;
 }
 
+/* Whoever has seen more of a closed log than the centre holds finds it by hashes. */
+static int compare_all(struct adopting *a)
+{
+    int err = HM_OK;
+
+    for (size_t i = 0; i < a->scope_count && err == HM_OK; i++) {
+        struct hm_cursor_at at;
+
+        err = hm_cursors_get(a->s, a->parent, a->scopes[i], &at);
+        if (err == HM_OK) {
+            at.repair = HM_REPAIR_COMPARE;
+            err = hm_cursors_set(a->s, a->parent, a->scopes[i], &at);
+        }
+    }
+    a->out.more = true;
+    return err;
+}
+
 static int settle_all(struct adopting *a)
 {
     struct hm_unsent unsent;
@@ -671,6 +715,7 @@ static int adopt(struct adopting *a, struct hm_bytes reply, int64_t sent_utc_ms,
     int err = hm_store_get_number(a->s, HM_META_UPSTREAM_DEVICE, &parent);
 
     a->parent = (uint64_t)parent;
+    a->rescue = (struct hm_rescue){.s = a->s, .forms = a->forms, .parent = a->parent};
     if (err == HM_OK) {
         err = hm_store_get_bytes(a->s, HM_META_AUTHORITY, a->arena, &a->authority);
     }
@@ -709,6 +754,11 @@ static int adopt(struct adopting *a, struct hm_bytes reply, int64_t sent_utc_ms,
     if (err == HM_OK && !a->out.version_refused) {
         err = leave_scopes(a);
     }
+    if (err == HM_OK && a->closed) {
+        err = compare_all(a);
+    }
+    a->out.more = a->out.more || a->rescue.changes > 0;
+    a->out.rescued = a->rescue.changes;
     return err == HM_OK ? note_time(a) : err;
 }
 

@@ -10,6 +10,7 @@
 #include "storage/store.h"
 
 struct hm_adopt {
+    uint64_t rescued;     /* changes that were written for authors who are gone */
     bool version_refused; /* the parent speaks another protocol: text says what to do */
     bool revoked;         /* this node's own item says so; text, too */
     char text[256];       /* of the parent, for people; may be empty */

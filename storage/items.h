@@ -21,7 +21,8 @@ enum hm_item_kind {
     HM_ITEM_DEVICE = 5,
     HM_ITEM_ROUND = 6,
     HM_ITEM_FORM = 7,
-    HM_ITEM_PROGRAMME = 8
+    HM_ITEM_PROGRAMME = 8,
+    HM_ITEM_CLOSED = 11 /* a log of which no more will come: its incarnation */
 };
 
 struct hm_admin_item {

@@ -232,6 +232,7 @@ bool hm_scope0_wants(void *arg, const struct hm_admin_item *item)
     case HM_ITEM_ROUND:
     case HM_ITEM_FORM:
     case HM_ITEM_PROGRAMME:
+    case HM_ITEM_CLOSED:
         break;
     }
     return true; /* also a kind that only newer nodes know */

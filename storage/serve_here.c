@@ -3,6 +3,7 @@
 #include "protocol/guard.h"
 #include "storage/alarms.h"
 #include "storage/claims.h"
+#include "storage/closed.h"
 #include "storage/feeds.h"
 #include "storage/items.h"
 #include "storage/places.h"
@@ -30,6 +31,9 @@ static int take_here(struct hm_store *s, uint64_t sender, struct hm_bytes payloa
     }
     for (size_t i = 0; err == HM_OK && i < here.lost_count; i++) {
         err = hm_claims_note(s, &here.lost[i]);
+    }
+    if (err == HM_OK && out->centre && here.lost_count > 0) {
+        err = hm_closed_late(s);
     }
     return err;
 }
@@ -114,7 +118,7 @@ int hm_serve_here_look(struct hm_store *s, uint64_t sender, struct hm_bytes body
             break;
         }
     }
-    return err == HM_OK && here->items > 0 ? raise_restored(s, here->items) : err;
+    return err == HM_OK && here->items > 0 ? raise_restored(s, 0) : err;
 }
 
 int hm_serve_here_came(struct hm_store *s, uint64_t incarnation, uint64_t first_n,

@@ -82,7 +82,7 @@ static void say_here(const struct hm_alarm_facts *facts, char out[TEXT_MAX])
         (void)snprintf(
             out, TEXT_MAX,
             "this node was set back to a backup: %" PRIu64
-            " changes and items have come back from the devices, %" PRIu64
+            " changes have come back from the devices, %" PRIu64
             " that are known of have not. Do again what was done here since (people, "
             "devices, rounds); a device that is refused needs a new code. When all "
             "devices have synced, run: hamlet restore finished",

@@ -9,6 +9,7 @@
 #include "daemon/serve/cells.h"
 #include "daemon/serve/handlers.h"
 #include "protocol/enroll_code.h"
+#include "storage/closed.h"
 #include "storage/log.h"
 #include "storage/quarantine.h"
 
@@ -280,4 +281,54 @@ int hm_devices_handle_reassign(struct hm_call *call)
         err = hm_devices_reassign(call->s, device.id, scopes, count);
     }
     return err == HM_OK ? answer_device(call, device.id) : err;
+}
+
+/* -- Logs of which no more will come -- */
+
+static int close_device(struct hm_call *call, uint64_t id)
+{
+    struct hm_closed_count count = {0};
+    int err;
+
+    if (call->role != HM_NODE_CENTRE) {
+        return hm_call_fail(call, HM_DENIED, "only the centre can say this");
+    }
+    err = hm_closed_device(call->s, id, &count);
+    if (err == HM_OK) {
+        call->reply = json_pack("{s:I, s:I}", "logs", (json_int_t)count.logs, "changes",
+                                (json_int_t)count.changes);
+        err = call->reply == NULL ? HM_NOMEM : HM_OK;
+    }
+    return err;
+}
+
+int hm_devices_handle_close(struct hm_call *call)
+{
+    struct hm_device device;
+    uint64_t id = 0;
+    int err = HM_NOTFOUND;
+
+    if (read_id(call->members[0], &id)) {
+        err = hm_devices_get(call->s, id, &call->arena, &device);
+    }
+    if (err == HM_NOTFOUND) {
+        return hm_call_fail(call, err, "there is no device %s", call->members[0]);
+    }
+    if (err == HM_OK && id == hm_store_device(call->s)) {
+        return hm_call_fail(call, HM_INVALID,
+                            "this is the centre itself: after a restore say restore "
+                            "finished");
+    }
+    return err == HM_OK ? close_device(call, id) : err;
+}
+
+int hm_devices_handle_restore_finished(struct hm_call *call)
+{
+    int64_t restores = 0;
+    int err = hm_store_get_number(call->s, HM_META_RESTORES, &restores);
+
+    if (err == HM_NOTFOUND) {
+        return hm_call_fail(call, HM_INVALID, "this node was never restored");
+    }
+    return err == HM_OK ? close_device(call, hm_store_device(call->s)) : err;
 }
