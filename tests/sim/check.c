@@ -651,6 +651,10 @@ static int check_centre(struct sim_node *centre)
         err = check_birth(centre, &sim->model.births[i]);
     }
     if (err == HM_OK) {
+        sim_rescue_check(sim);
+        err = sim_alarms_check(centre);
+    }
+    if (err == HM_OK) {
         err = check_folds(centre);
     }
     if (err == HM_OK) {

@@ -139,6 +139,7 @@ void sim_model_add_write(struct sim_model *model, size_t index,
     kept->shown_count = 0;
     kept->behind = NULL;
     kept->behind_count = 0;
+    kept->held = 0;
     add_dots(&kept->shown, &kept->shown_count, write->shown, write->shown_count);
     for (size_t i = 0; i < write->shown_count; i++) {
         const struct sim_write *before = sim_model_write_of(

@@ -41,6 +41,7 @@ struct sim_write {
     size_t shown_count;
     struct hm_dot *behind; /* replaced before by what was shown: may be replaced too */
     size_t behind_count;
+    uint64_t held; /* nodes, a bit each, that showed it when the centre forgot it */
 };
 
 struct sim_family {

@@ -163,6 +163,7 @@ static bool suffer(struct sim_node *n, struct sim_message *m, uint64_t param)
         uint64_t bit = hm_rng_below(&rng, 8 * (uint64_t)m->bytes.len);
 
         n->sim->was_hostile = true;
+        n->sim->flipped = true;
         n->sim->calm = false;
         m->bytes.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
         break;
@@ -354,6 +355,11 @@ static void adopted(struct sim_node *n, const struct sim_message *m,
                  adopt->digest_equal ? ", equal" : ", not equal",
                  adopt->more ? ", more" : "");
     }
+    if (adopt->rescued > 0) {
+        sim_tell(n->sim, n, "writes %llu changes of others again",
+                 (unsigned long long)adopt->rescued);
+        sim_rescue_note(n);
+    }
     sim_check_adopted(n);
     n->digest_equal = adopt->digest_equal;
     if (!sim_node_runs(n)) {
@@ -472,6 +478,25 @@ static void tell_served(struct sim_node *parent, const struct sim_message *m,
     }
 }
 
+/* A device that is served from two machines in turn. Late copies are no turns. */
+static void note_place(struct sim *sim, const struct sim_message *m)
+{
+    struct sim_node *child = &sim->nodes[m->from];
+
+    if (m->exchange == 0) {
+        return;
+    }
+    for (unsigned i = 1; i < sim->node_count && child->place != 0; i++) {
+        struct sim_node *other = &sim->nodes[i];
+
+        if (other != child && other->device == child->device &&
+            other->place > child->place) {
+            child->took_turns = true;
+        }
+    }
+    child->place = ++sim->place;
+}
+
 static void serve(struct sim_node *parent, struct sim_message *batch, size_t count)
 {
     struct hm_serve_request requests[BATCH_MAX];
@@ -490,6 +515,9 @@ static void serve(struct sim_node *parent, struct sim_message *batch, size_t cou
     for (size_t i = 0; i < count; i++) {
         if (err == HM_OK) {
             tell_served(parent, &batch[i], &replies[i]);
+            if (replies[i].err == HM_OK) {
+                note_place(sim, &batch[i]);
+            }
             watched = watched && sim_node_runs(parent);
             if (watched && replies[i].err == HM_OK) {
                 sim_watch(parent, requests[i].body, hm_buf_bytes(&replies[i].body));

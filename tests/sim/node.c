@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "storage/log.h"
+#include "storage/restored.h"
 #include "tests/sim/sim.h"
 #include "tests/support/store.h"
 
@@ -54,16 +55,18 @@ static int open_store(struct sim_node *n)
     return hm_forms_open(n->store, &n->forms);
 }
 
-/* What `restore` does to a parent's store: a history that nobody has seen. */
-static int begin_timeline(struct sim_node *n)
+/* What every start does; before that, what `hamlet restore` has done. */
+static int begin_restored(struct sim_node *n)
 {
     int err = hm_store_begin(n->store);
 
-    return err == HM_OK
-               ? hm_store_end(n->store,
-                              hm_store_set_number(n->store, HM_META_TIMELINE,
-                                                  (int64_t)(hm_rng_next(&n->rng) | 1)))
-               : err;
+    if (err != HM_OK) {
+        return err;
+    }
+    if (n->mints_timeline) {
+        err = hm_restored_mark(n->store);
+    }
+    return hm_store_end(n->store, err == HM_OK ? hm_restored_begin(n->store) : err);
 }
 
 void sim_node_start(struct sim_node *n)
@@ -73,8 +76,8 @@ void sim_node_start(struct sim_node *n)
     n->start_at_ms = 0;
     hm_simdisk_boot(n->disk);
     err = open_store(n);
-    if (err == HM_OK && n->mints_timeline) {
-        err = begin_timeline(n);
+    if (err == HM_OK) {
+        err = begin_restored(n);
     }
     if (!sim_node_survives(n, err, "start")) {
         return;
@@ -85,10 +88,14 @@ void sim_node_start(struct sim_node *n)
         return;
     }
     n->mints_timeline = false;
+    n->place = 0;
     n->exchange = 0;
     hm_upsync_init(&n->upsync, n->paused);
     n->upsync.linked = n->linked;
     sim_check_promises(n);
+    if (sim_node_runs(n)) {
+        sim_rescue_note(n);
+    }
 }
 
 void sim_node_begin(struct sim_node *n)
@@ -174,6 +181,12 @@ void sim_node_restore(struct sim_node *n, bool mints)
         return;
     }
     sim_tell(n->sim, n, "is set back to its image");
+    if (n->index == 0) {
+        sim_rescue_mark(n->sim);
+    }
+    n->restores++;
+    n->restore_change = n->sim->model.change_count;
+    n->unsteady = true;
     sim_node_stop(n);
     hm_simdisk_restore(n->disk, n->image);
     excuse_what_is_lost(n, &n->image_own);
@@ -201,6 +214,7 @@ void sim_node_clone(struct sim *sim, struct sim_node *victim)
                               .index = sim->node_count,
                               .parent = victim->parent,
                               .twin_of = victim->index,
+                              .unsteady = true,
                               .device = victim->device,
                               .starts = victim->starts + 64,
                               .linked = victim->linked,

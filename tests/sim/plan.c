@@ -144,18 +144,12 @@ static void choose_faults(struct making *m)
     m->wants[SIM_DELETE] = draw(m, 2) == 0;
     m->wants[SIM_DECIDE] = draw(m, 2) == 0;
     m->wants[SIM_HERD] = draw(m, 2) == 0;
-    /* What nobody holds any more but as a value of a state comes back by salvage only:
-     * until that is built, a season loses work at laptops or at the centre, not both.
-     */
+    /* A form that was published since the backup is published again: its package does
+     * not come back from the laptops. */
     if (sets_centre_back) {
         /* A log that comes before that of the move which it knows of is refused. */
         m->wants[SIM_MOVE] = false;
         m->wants[SIM_FORM] = false;
-        m->wants[SIM_HOSTILE] = false;
-        m->wants[SIM_DESTROY] = false;
-        m->wants[SIM_CLONE] = false;
-        m->wants[SIM_REVOKE] = false;
-        m->wants[SIM_REASSIGN] = false;
         m->wants[SIM_NARROW] = false;
         m->wants[SIM_THERE] = false;
         m->wants[SIM_HIGHER] = false;
@@ -338,8 +332,8 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed, unsigned days,
         if (node > 0) {
             add_links(&m, node, busy);
         }
-        /* The officer at the centre writes too, unless the centre is set back. */
-        if (node > 0 || (draw(&m, 2) == 0 && !m.wants[SIM_RESTORE])) {
+        /* The officer at the centre writes too. */
+        if (node > 0 || draw(&m, 2) == 0) {
             add_saves(&m, node, node == 0 ? busy / 2 : busy);
             add_facts(&m, node, busy);
         }

@@ -7,6 +7,7 @@
 
 enum {
     HOUR_MS = 60 * 60 * 1000,
+    DECLARED_AFTER_MS = 24 * HOUR_MS,
     QUIET_WITHIN_MS = 72 * HOUR_MS /* the longest wish of a server is a day */
 };
 
@@ -212,7 +213,14 @@ bool sim_run(struct sim *sim, const struct sim_plan *plan, bool verbose)
     sim->node_days = (uint64_t)sim->node_count * plan->shape.days;
     if (sim->oracle == SIM_ORACLE_NONE) {
         stop_faults(sim);
-        run_until(sim, end_ms + QUIET_WITHIN_MS);
+        run_until(sim, end_ms + DECLARED_AFTER_MS);
+    }
+    /* What is still missing by now will not come. */
+    if (sim->oracle == SIM_ORACLE_NONE && sim_rescue_declare(sim)) {
+        run_until(sim, sim->now_ms + HOUR_MS); /* quiet was yesterday's */
+    }
+    if (sim->oracle == SIM_ORACLE_NONE) {
+        run_until(sim, end_ms + DECLARED_AFTER_MS + QUIET_WITHIN_MS);
     }
     if (sim->oracle == SIM_ORACLE_NONE && !sim_check_quiet(sim)) {
         sim_check_noise(sim);
@@ -241,6 +249,7 @@ void sim_free(struct sim *sim)
         hm_simdisk_destroy(n->disk);
         free(n->own.facts);
         free(n->image_own.facts);
+        free(n->image_logs.facts);
         free(n->receipts.facts);
         free(n->at_centre.facts);
     }

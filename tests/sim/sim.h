@@ -42,6 +42,7 @@
     X(LIVENESS,   "8-liveness")         /* quiet after the faults have stopped */        \
     X(BOUNDS,     "9-bounds")           /* bytes, exchanges, memory */                   \
     X(BIRTH,      "10-birth")           /* clones and restored disks can be seen */      \
+    X(ALARM,      "10-alarm")           /* and are told, with the right count */         \
     X(QUARANTINE, "11-quarantine")      /* only what deserves it; it blocks nobody */    \
     X(HIDDEN,     "14-hidden-edit")     /* an edit that a deletion had not seen */       \
     X(REDIRECT,   "15-redirect")        /* merges lead to one household, everywhere */   \
@@ -111,15 +112,21 @@ struct sim_node {
 
     struct hm_simdisk *image; /* NULL: none was made */
     struct sim_log_facts image_own;
-    struct sim_log_facts own;       /* answered saves */
-    struct sim_log_facts receipts;  /* given to children */
-    struct sim_log_facts at_centre; /* level 2 receipts that it was given */
+    struct sim_log_facts image_logs; /* of all logs that it held */
+    struct sim_log_facts own;        /* answered saves */
+    struct sim_log_facts receipts;   /* given to children */
+    struct sim_log_facts at_centre;  /* level 2 receipts that it was given */
     unsigned exchanges_today;
     uint64_t day;
     struct sim_cursor {
         uint64_t timeline;
         uint64_t position;
     } cursors[SIM_HAMLETS + 1];
+    unsigned restores;     /* how often it was set back */
+    size_t restore_change; /* of the model: the first that was noted behind it */
+    bool unsteady;         /* what it shows of others' work may have gone by itself */
+    uint64_t place; /* sim->place when it was served last in this opening; 0: not yet */
+    bool took_turns;  /* with its twin, in one opening */
     unsigned twin_of; /* a clone: the node whose image it runs; else itself */
     struct hm_dot decisions[SIM_DECISIONS_MAX]; /* the latest ones */
     unsigned decision_count;
@@ -166,7 +173,11 @@ struct sim {
     bool calm;   /* nothing happened yet after which digests may differ for a while */
     bool was_hostile; /* somebody sent bytes that belong into quarantine */
     bool centre_set_back;
-    bool copied_back; /* by hand: the timeline of before goes on from there */
+    bool flipped;            /* a bit of a request, which no check of a link saw */
+    uint64_t lost_receipted; /* changes that laptops had receipts for */
+    uint64_t lost_held;      /* and that the centre held, receipted or not */
+    uint64_t place;          /* counts requests that were served */
+    bool copied_back;        /* by hand: the timeline of before goes on from there */
     uint8_t hostile_public_key[HM_PUBLIC_KEY_BYTES];
     uint8_t hostile_secret_key[HM_SECRET_KEY_BYTES];
     uint64_t hostile_device;
@@ -252,6 +263,19 @@ uint64_t sim_net_next_ms(const struct sim *sim, size_t *out_index);
 
 /* watch.c: a request that was served, and its reply. */
 void sim_watch(struct sim_node *parent, struct hm_bytes request, struct hm_bytes reply);
+
+/* rescue.c: changes that nodes write by themselves, for authors who are gone. */
+/* Own entries of a node that no person saved. */
+void sim_rescue_note(struct sim_node *n);
+/* The centre is about to lose what is behind its image: who shows it? */
+void sim_rescue_mark(struct sim *sim);
+/* An officer says that no more will come. Returns whether there was anything to say. */
+bool sim_rescue_declare(struct sim *sim);
+/* At the end: what laptops showed of it is there. */
+void sim_rescue_check(struct sim *sim);
+
+/* alarms.c: at the end, at the centre. */
+int sim_alarms_check(struct sim_node *centre);
 
 /* hostile.c */
 void sim_hostile(struct sim *sim, uint64_t param);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "storage/devices.h"
+#include "storage/log.h"
 #include "tests/sim/sim.h"
 
 enum { HOUR_MS = 60 * 60 * 1000, CUT_SOON = 60, /* I/Os */ CUT_LATE = 600 };
@@ -64,6 +65,23 @@ static void set_clock(struct sim_node *n, uint64_t param)
              (long long)n->clock_offset_ms / 1000);
 }
 
+static int note_log(void *arg, const struct hm_log *log)
+{
+    sim_fact_raise(arg, log->author.incarnation, log->entries);
+    return HM_OK;
+}
+
+static void note_logs(struct sim_node *n)
+{
+    n->image_logs.count = 0;
+    if (sim_node_runs(n) && hm_store_begin_read(n->store) == HM_OK) {
+        int err =
+            hm_store_end(n->store, hm_log_each(n->store, note_log, &n->image_logs));
+
+        (void)sim_node_survives(n, err, "look at its logs"); /* if not, it is over */
+    }
+}
+
 static void make_image(struct sim_node *n, uint64_t param)
 {
     (void)param;
@@ -74,6 +92,7 @@ static void make_image(struct sim_node *n, uint64_t param)
     n->image = hm_simdisk_copy(n->disk, NULL);
     SIM_MUST(n->image != NULL);
     sim_facts_copy(&n->image_own, &n->own);
+    note_logs(n);
     sim_tell(n->sim, n, "an image of its disk is made");
 }
 
@@ -94,6 +113,7 @@ static void destroy(struct sim_node *n, uint64_t param)
     sim_tell(n->sim, n, "is lost for good");
     sim_node_stop(n);
     n->destroyed = true;
+    n->unsteady = true;
     n->start_at_ms = 0;
     excuse_all(n);
 }
@@ -151,6 +171,7 @@ static void revoke(struct sim_node *n, uint64_t param)
         if (other->device == n->device) {
             other->revoked = true;
             other->revoked_at_ms = n->sim->now_ms;
+            other->unsteady = true;
             other->excused = true;
             excuse_all(other);
         }
@@ -172,6 +193,7 @@ static void assign(struct sim_node *n, const unsigned places[2])
         struct sim_node *other = &n->sim->nodes[i];
 
         if (other->device == n->device) {
+            other->unsteady = true;
             memcpy(other->places, places, sizeof other->places);
         }
     }
