@@ -67,21 +67,25 @@ static int err_from_curl(CURLcode code)
     }
 }
 
-/* A portal on the hub's port speaks HTTP where TLS was to begin. GnuTLS has no other
- * sign of it that curl hands on than its text; the text of the error may be that of a
- * kept connection before, so it is looked for among all that curl tells. */
+/* Some troubles have no other sign that curl hands on than a text, and the text of the
+ * error may be that of a kept connection before: so they are looked for among all that
+ * curl tells. A portal on the hub's port speaks HTTP where TLS was to begin. */
 static int on_told(CURL *easy, curl_infotype type, char *text, size_t len, void *cls)
 {
-    static const char *const signs[] = {"unexpected TLS packet",
-                                        "unsupported version packet",
-                                        "record packet with illegal version"};
+    static const struct {
+        const char *sign;
+        enum hm_http_trouble trouble;
+    } told[] = {{"unexpected TLS packet", HM_HTTP_STRANGER},
+                {"unsupported version packet", HM_HTTP_STRANGER},
+                {"record packet with illegal version", HM_HTTP_STRANGER},
+                {"Proxy CONNECT aborted", HM_HTTP_PROXY_FAILS}};
     struct hm_http_call *call = cls;
 
     (void)easy;
-    for (size_t i = 0; type == CURLINFO_TEXT && i < sizeof signs / sizeof signs[0];
-         i++) {
-        call->no_tls =
-            call->no_tls || memmem(text, len, signs[i], strlen(signs[i])) != NULL;
+    for (size_t i = 0; type == CURLINFO_TEXT && i < sizeof told / sizeof told[0]; i++) {
+        if (memmem(text, len, told[i].sign, strlen(told[i].sign)) != NULL) {
+            call->told = told[i].trouble;
+        }
     }
     return 0;
 }
@@ -92,7 +96,7 @@ static enum hm_http_trouble trouble_of(const struct hm_http_call *call, CURLcode
     if (proxy_status == 407) {
         return HM_HTTP_PROXY_DENIES;
     }
-    if (proxy_status >= 300 || strncmp(call->errmsg, "Proxy CONNECT", 13) == 0) {
+    if (proxy_status >= 300 || call->told == HM_HTTP_PROXY_FAILS) {
         return HM_HTTP_PROXY_FAILS;
     }
     switch ((int)code) {
@@ -109,7 +113,7 @@ static enum hm_http_trouble trouble_of(const struct hm_http_call *call, CURLcode
     case CURLE_UNSUPPORTED_PROTOCOL:
         return HM_HTTP_STRANGER;
     case CURLE_SSL_CONNECT_ERROR:
-        return call->no_tls ? HM_HTTP_STRANGER : HM_HTTP_BROKEN;
+        return call->told == HM_HTTP_STRANGER ? HM_HTTP_STRANGER : HM_HTTP_BROKEN;
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_PROXY:
         return HM_HTTP_PROXY_FAILS;
@@ -662,7 +666,7 @@ static void clear_results(struct hm_http_call *call)
     call->date[0] = 0;
     call->reused = false;
     call->connected = false;
-    call->no_tls = false;
+    call->told = HM_HTTP_NO_TROUBLE;
     call->trouble = HM_HTTP_NO_TROUBLE;
     call->canceled = false;
     call->head_complete = false;

@@ -79,7 +79,8 @@ struct hm_http_call {
     struct hm_http_call *prev, *next;
     void *easy;
     void *header_list;
-    bool canceled, head_complete, connected, no_tls;
+    bool canceled, head_complete, connected;
+    enum hm_http_trouble told;
 };
 
 /* connections_max is for all hosts together; further calls wait. On error *out_client

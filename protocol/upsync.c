@@ -95,6 +95,19 @@ static void rest(struct hm_upsync *u)
     }
 }
 
+static void grow_chunk(struct hm_upsync *u, size_t target)
+{
+    size_t step = u->chunk_bytes + u->chunk_bytes / 4;
+
+    if (target <= u->chunk_bytes || !u->careful) {
+        u->careful = false;
+        u->chunk_bytes = target;
+    } else if (++u->successes >= HM_UPSYNC_CHUNK_TRUST) {
+        u->successes = 0;
+        u->chunk_bytes = target < step ? target : step;
+    }
+}
+
 static void learn_chunk(struct hm_upsync *u, const struct hm_upsync_event *event)
 {
     uint64_t took_ms = event->took_ms == 0 ? 1 : event->took_ms;
@@ -103,14 +116,16 @@ static void learn_chunk(struct hm_upsync *u, const struct hm_upsync_event *event
 
     if (event->err != HM_OK) {
         u->chunk_bytes /= 2;
+        u->careful = u->careful || bytes > 0; /* there was a link, and it broke off */
+        u->successes = 0;
     } else if (bytes >= u->chunk_bytes / 2) {
         /* A small exchange measures the round trip, not the link. */
         if (bytes > UINT64_MAX / HM_UPSYNC_CHUNK_MS) {
             bytes = UINT64_MAX / HM_UPSYNC_CHUNK_MS;
         }
         target = bytes * HM_UPSYNC_CHUNK_MS / took_ms / 5 * 4;
-        u->chunk_bytes = target > HM_UPSYNC_CHUNK_BYTES_MAX ? HM_UPSYNC_CHUNK_BYTES_MAX
-                                                            : (size_t)target;
+        grow_chunk(u, target > HM_UPSYNC_CHUNK_BYTES_MAX ? HM_UPSYNC_CHUNK_BYTES_MAX
+                                                         : (size_t)target);
     }
     if (u->chunk_bytes < HM_UPSYNC_CHUNK_BYTES_MIN) {
         u->chunk_bytes = HM_UPSYNC_CHUNK_BYTES_MIN;

@@ -50,7 +50,8 @@ enum {
     HM_UPSYNC_CHUNK_BYTES_MIN = 2 * 1024,
     HM_UPSYNC_CHUNK_BYTES_FIRST = 8 * 1024,
     HM_UPSYNC_CHUNK_BYTES_MAX = 1024 * 1024,
-    HM_UPSYNC_CHUNK_MS = 8 * 1000,        /* a chunk should take about this long */
+    HM_UPSYNC_CHUNK_MS = 8 * 1000, /* a chunk should take about this long */
+    HM_UPSYNC_CHUNK_TRUST = 4, /* successes before a chunk grows that broke off once */
     HM_UPSYNC_FOREIGN_MS = 2 * 60 * 1000, /* longest delay when a stranger answers */
     HM_UPSYNC_DENIED_MS = 30 * 60 * 1000, /* .. twice that, when this node is unknown */
     HM_UPSYNC_BLIND_MS = 60 * 60 * 1000, /* between two tries or looks without a link */
@@ -98,7 +99,7 @@ struct hm_upsync_event {
     bool sends;              /* upward, that is */
     bool foreign;            /* somebody else answered: a captive portal */
     uint64_t retry_after_ms; /* the server's wish, 0 for none */
-    uint64_t bytes;          /* sent and received */
+    uint64_t bytes;          /* sent and received, also by one that failed */
     uint64_t took_ms;        /* from the first byte sent to the last received */
     /* HM_UPSYNC_EV_WINDOW only: */
     uint64_t opens_at_ms; /* monotonic clock; 0: it is open */
@@ -131,6 +132,8 @@ struct hm_upsync {
     enum hm_upsync_cost cost;
     bool foreign; /* the last exchange met a stranger */
     size_t chunk_bytes;
+    bool careful;       /* a chunk broke off: they grow slowly */
+    unsigned successes; /* in a row, meanwhile */
     struct hm_backoff backoff;
     int last_err;
 };

@@ -261,11 +261,13 @@ HM_TEST(commands_change_the_mode)
     assert_string_equal(answer, "ok");
     assert_true(COMMAND("delay 300"));
     assert_true(COMMAND("cut up 77 always"));
+    assert_true(COMMAND("cut-every 10000"));
     assert_true(COMMAND("drop-reply always"));
     mode = hm_proxy_mode(w.proxy);
     assert_int_equal(mode.bytes_per_s, 5000);
     assert_int_equal(mode.delay_ms, 300);
     assert_int_equal(mode.cut_up, 77);
+    assert_int_equal(mode.cut_every_ms, 10000);
     assert_true(mode.always && mode.drop_reply && !mode.down && !mode.stall);
     assert_true(COMMAND("good"));
     assert_int_equal(hm_proxy_mode(w.proxy).cut_up, 0);
@@ -325,4 +327,61 @@ HM_TEST(requests_are_found_in_the_older_protocol)
     assert_int_equal(watch.requests, 0);
     hm_tls_watch_up(&watch, up + 20, 5);
     assert_int_equal(watch.requests, 1);
+}
+
+/* What is open is cut again and again, whatever it carries. */
+HM_TEST(cuts_by_time_come_again)
+{
+    struct world w = open_world();
+    double begun = hm_child_clock();
+
+    hm_proxy_set(w.proxy, &(struct hm_proxy_mode){.cut_every_ms = 100});
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(hear(w.client, 1), "!");
+        (void)close(w.client);
+        (void)close(w.server);
+        connect_through(&w);
+    }
+    assert_true(hm_child_clock() - begun >= 0.19);
+    assert_true(hm_proxy_counters(w.proxy).cuts >= 2);
+    close_world(&w);
+}
+
+/* The old connection is dead and does not show it; a new one works. */
+HM_TEST(a_frozen_connection_is_silent_for_ever)
+{
+    struct world w = open_world();
+    int old_client = w.client;
+    int old_server = w.server;
+
+    hm_proxy_freeze(w.proxy);
+    say(old_client, "lost");
+    assert_false(readable_within(old_server, 200));
+    connect_through(&w);
+    say(w.client, "new");
+    assert_string_equal(hear(w.server, 3), "new");
+    assert_false(readable_within(old_server, 0));
+    assert_false(readable_within(old_client, 0));
+    (void)close(old_client);
+    (void)close(old_server);
+    close_world(&w);
+}
+
+HM_TEST(another_target_is_taken_by_new_connections)
+{
+    struct world w = open_world();
+    uint16_t port = hm_port_free();
+    int listener = hm_port_listen(port);
+    int first = w.listener;
+
+    hm_proxy_retarget(w.proxy, port);
+    assert_string_equal(hear(w.client, 1), "!");
+    (void)close(w.client);
+    (void)close(w.server);
+    w.listener = listener;
+    connect_through(&w);
+    say(w.client, "there");
+    assert_string_equal(hear(w.server, 5), "there");
+    (void)close(first);
+    close_world(&w);
 }

@@ -220,3 +220,40 @@ HM_TEST(why_it_waits_is_said)
     waits_for(&r, "the last try failed");
     hm_buf_deinit(&r.log);
 }
+
+/* A link that lives for a moment at a time: what broke off is not tried again in the
+ * same size, and grows by a quarter after four that went through. */
+HM_TEST(a_chunk_that_broke_off_grows_slowly)
+{
+    struct run r;
+
+    begin_idle(&r);
+    r.u.chunk_bytes = 24000;
+    step(&r, 1, HM_UPSYNC_EV_NOW);
+    r.now_ms += 1000;
+    step_event(&r, &(struct hm_upsync_event){.type = HM_UPSYNC_EV_EXCHANGED,
+                                             .now_ms = r.now_ms,
+                                             .err = HM_NETWORK,
+                                             .bytes = 1});
+    assert_int_equal(r.u.chunk_bytes, 12000);
+    for (int i = 0; i < 8; i++) {
+        step(&r, 1, HM_UPSYNC_EV_NOW);
+        assert_int_equal(r.wishes.chunk_bytes, i < 4 ? 12000 : 15000);
+        r.now_ms += 1000;
+        step_event(&r, &(struct hm_upsync_event){.type = HM_UPSYNC_EV_EXCHANGED,
+                                                 .now_ms = r.now_ms,
+                                                 .bytes = 15000,
+                                                 .took_ms = 1000});
+    }
+    assert_int_equal(r.u.chunk_bytes, 18750);
+    /* What the link's speed allows is the end of it. */
+    step(&r, 1, HM_UPSYNC_EV_NOW);
+    r.now_ms += 1000;
+    step_event(&r, &(struct hm_upsync_event){.type = HM_UPSYNC_EV_EXCHANGED,
+                                             .now_ms = r.now_ms,
+                                             .bytes = 10000,
+                                             .took_ms = 5000});
+    assert_int_equal(r.u.chunk_bytes, 12800);
+    assert_false(r.u.careful);
+    hm_buf_deinit(&r.log);
+}

@@ -1,7 +1,7 @@
 /* Happy path: accept, shake hands, read a request, say the script's answer, close.
  * Every wait is a poll() of a moment, after which the thread looks whether the script
  * is another one or all is over. */
-#define _GNU_SOURCE /* strcasestr */
+#define _GNU_SOURCE /* accept4, strcasestr */
 
 #include "tests/support/false_hub.h"
 
@@ -264,7 +264,7 @@ static void *run(void *arg)
             return NULL;
         }
         if (poll(&one, 1, MOMENT_MS) > 0) {
-            talk.fd = accept(hub->listener, NULL, NULL);
+            talk.fd = accept4(hub->listener, NULL, NULL, SOCK_CLOEXEC);
         }
         if (talk.fd >= 0) {
             count(hub, &hub->counters.connections);

@@ -10,6 +10,7 @@
  *   drop-reply [always]         let the next request through, lose its reply, cut
  *   down                        refuse connections, reset the open ones
  *   stall                       carry nothing, close nothing
+ *   cut-every MS                cut all connections so often; 0: never
  *   good                        undoes all of the above
  *   reset                       resets the open connections, once
  *   counters                    JSON: connections, up, down, requests, cuts, swallowed

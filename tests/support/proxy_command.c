@@ -44,6 +44,9 @@ static bool change_mode(struct hm_proxy_mode *mode, char *const *words)
         mode->cut_up = strcmp(words[1], "up") == 0 ? number : 0;
         mode->cut_down = strcmp(words[1], "down") == 0 ? number : 0;
         return mode->cut_up + mode->cut_down == number;
+    } else if (strcmp(verb, "cut-every") == 0 &&
+               parse_number(words[1], UINT32_MAX, &number)) {
+        mode->cut_every_ms = (uint32_t)number;
     } else if (strcmp(verb, "drop-reply") == 0 && parse_always(words[1], mode)) {
         mode->drop_reply = true;
     } else if (strcmp(verb, "down") == 0) {
