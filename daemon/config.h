@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "daemon/journal.h"
-#include "daemon/sync_window.h"
 #include "protocol/buf.h"
+#include "protocol/sync_window.h"
 
 enum {
     HM_CONFIG_BYTES_MAX = 64 * 1024,

@@ -13,7 +13,8 @@ enum {
     BATCH_MS = 40, /* requests that wait together are one transaction */
     BATCH_MAX = 16,
     EXCHANGES_A_DAY_MAX = 600,
-    MINUTE_MS = 60 * 1000
+    MINUTE_MS = 60 * 1000,
+    HOUR_MS = 60 * MINUTE_MS
 };
 
 /* What happens to an exchange. */
@@ -27,15 +28,19 @@ enum net_fault {
     NET_TWICE,  /* the request arrives twice */
     NET_LATE,   /* and once more, hours later */
     NET_SLOW,
-    NET_BUSY,  /* the parent says: later */
-    NET_NEWER, /* both sides say more than this version knows */
+    NET_BUSY,    /* the parent says: later */
+    NET_NEWER,   /* both sides say more than this version knows */
+    NET_WISH,    /* the parent asks to wait for hours, or for an age */
+    NET_DENIED,  /* it does not know this node, for up to a day */
+    NET_SIGN_IN, /* for minutes or hours somebody with another key answers */
     NET_FAULTS
 };
 
 static const char *const fault_texts[NET_FAULTS] = {
     "request lost", "reply lost",     "request cut",   "reply cut",
     "bit flipped",  "portal",         "request twice", "request again later",
-    "slow",         "parent is busy", "newer peer"};
+    "slow",         "parent is busy", "newer peer",    "parent asks to wait",
+    "not known",    "sign in"};
 
 static void send_message(struct sim *sim, const struct sim_message *message)
 {
@@ -108,17 +113,31 @@ static void speak_newer(struct hm_buf *buf)
 
 static void step(struct sim_node *n, struct hm_upsync_event *event);
 
+/* A parent's wish binds for a day at most. */
+static void note_wish(struct sim_node *n, uint64_t wait_ms)
+{
+    n->quiet_until_ms =
+        n->sim->now_ms + (wait_ms < 24ULL * HOUR_MS ? wait_ms : 24ULL * HOUR_MS);
+}
+
 static void end_exchange(struct sim_node *n, int err, bool more,
-                         uint64_t retry_after_ms, uint64_t bytes)
+                         uint64_t retry_after_ms, uint64_t bytes, bool foreign)
 {
     struct hm_upsync_event event = {.type = HM_UPSYNC_EV_EXCHANGED,
                                     .err = err,
                                     .more = more,
+                                    .sends = more && n->upload_more,
+                                    .foreign = foreign,
                                     .retry_after_ms = retry_after_ms,
                                     .bytes = bytes,
                                     .took_ms = n->sim->now_ms - n->sent_at_ms};
 
     n->exchange = 0;
+    if (!foreign && (err == HM_OK || retry_after_ms > 0)) {
+        note_wish(n, retry_after_ms);
+    } else if (!foreign && err == HM_DENIED) {
+        n->quiet_until_ms = n->sim->now_ms + HM_UPSYNC_DENIED_MS;
+    }
     step(n, &event);
 }
 
@@ -132,6 +151,21 @@ static void fail_later(struct sim_node *n, int err, uint64_t after_ms,
                                   .is_reply = true,
                                   .err = err,
                                   .retry_after_ms = retry_after_ms};
+
+    send_message(n->sim, &nothing);
+}
+
+/* Another key than the pinned one: nothing was sent. Its wish is nobody's. */
+static void meet_stranger(struct sim_node *n)
+{
+    struct sim_message nothing = {.at_ms = n->sim->now_ms + 1000,
+                                  .from = n->parent,
+                                  .to = n->index,
+                                  .exchange = n->exchange,
+                                  .is_reply = true,
+                                  .foreign = true,
+                                  .err = HM_DENIED,
+                                  .retry_after_ms = 24ULL * HOUR_MS};
 
     send_message(n->sim, &nothing);
 }
@@ -192,6 +226,19 @@ static bool suffer(struct sim_node *n, struct sim_message *m, uint64_t param)
         say_more(&m->bytes);
         m->newer = true;
         break;
+    case NET_WISH:
+        fail_later(n, HM_AGAIN, 2000,
+                   hm_rng_below(&rng, 8) == 0 ? UINT64_MAX
+                                              : hm_rng_below(&rng, 30ULL * HOUR_MS));
+        return false;
+    case NET_DENIED:
+        n->denied_until_ms = n->sim->now_ms + hm_rng_below(&rng, 24ULL * HOUR_MS);
+        fail_later(n, HM_DENIED, 2000, 0);
+        return false;
+    case NET_SIGN_IN:
+        n->portal_until_ms = n->sim->now_ms + hm_rng_below(&rng, 5ULL * HOUR_MS);
+        meet_stranger(n);
+        return false;
     case NET_FAULTS:
         break;
     }
@@ -230,6 +277,15 @@ static void send_request(struct sim_node *n, struct hm_buf *request)
 
     if (n->speaks_newer) {
         speak_newer(&m.bytes);
+    }
+    if (n->portal_until_ms > n->sim->now_ms || n->denied_until_ms > n->sim->now_ms) {
+        if (n->portal_until_ms > n->sim->now_ms) {
+            meet_stranger(n);
+        } else {
+            fail_later(n, HM_DENIED, 2000, 0);
+        }
+        hm_buf_deinit(&m.bytes);
+        return;
     }
     if (n->net_fault_count > 0 && !n->sim->ending) {
         uint64_t param = n->net_faults[--n->net_fault_count];
@@ -291,6 +347,48 @@ static void start_exchange(struct sim_node *n, size_t chunk_bytes)
     send_request(n, &request);
 }
 
+static unsigned hour_of_day(const struct sim_node *n)
+{
+    int64_t day_ms = 24LL * HOUR_MS;
+
+    return (unsigned)((sim_node_utc_ms(n) % day_ms + day_ms) % day_ms / HOUR_MS);
+}
+
+static bool is_open(const struct sim_node *n)
+{
+    unsigned hour = hour_of_day(n);
+
+    if (n->opens_hour == n->shuts_hour) {
+        return true;
+    }
+    return n->opens_hour < n->shuts_hour
+               ? n->opens_hour <= hour && hour < n->shuts_hour
+               : n->opens_hour <= hour || hour < n->shuts_hour;
+}
+
+/* What nobody asked for keeps to hours, costs and the parent's wish. */
+static void check_may_start(struct sim_node *n, enum hm_upsync_event_type why,
+                            size_t chunk_bytes)
+{
+    bool told = why == HM_UPSYNC_EV_NOW || why == HM_UPSYNC_EV_EXCHANGED;
+
+    if (told || n->sim->ending) {
+        return; /* what goes on was allowed when it began, or a person began it */
+    }
+    if (n->sim->now_ms < n->quiet_until_ms) {
+        sim_find(n->sim, SIM_ORACLE_BOUNDS, "%s: does not wait as its parent asked",
+                 n->name);
+    } else if (!is_open(n)) {
+        sim_find(n->sim, SIM_ORACLE_BOUNDS, "%s: syncs at %u h, open from %u to %u",
+                 n->name, hour_of_day(n), n->opens_hour, n->shuts_hour);
+    } else if (n->cost == HM_UPSYNC_COST_NOTHING ||
+               (n->cost == HM_UPSYNC_COST_SMALL &&
+                chunk_bytes > HM_UPSYNC_METERED_CHUNK_BYTES)) {
+        sim_find(n->sim, SIM_ORACLE_BOUNDS, "%s: %zu bytes over a link that costs",
+                 n->name, chunk_bytes);
+    }
+}
+
 static void step(struct sim_node *n, struct hm_upsync_event *event)
 {
     struct hm_upsync_wishes wishes;
@@ -303,7 +401,27 @@ static void step(struct sim_node *n, struct hm_upsync_event *event)
         n->exchange = 0;
     }
     if (wishes.start_exchange) {
+        check_may_start(n, event->type, wishes.chunk_bytes);
         start_exchange(n, wishes.chunk_bytes);
+    }
+}
+
+void sim_tell_limits(struct sim_node *n)
+{
+    int64_t day_ms = 24LL * HOUR_MS;
+    int64_t of_day_ms = (sim_node_utc_ms(n) % day_ms + day_ms) % day_ms;
+    uint32_t in_s =
+        hm_sync_windows_opens_in_s(&n->windows, (uint32_t)(of_day_ms / 1000), 0);
+    uint64_t opens_at_ms = in_s == 0 ? 0 : n->sim->now_ms + in_s * 1000ULL;
+    struct hm_upsync_event window = {.type = HM_UPSYNC_EV_WINDOW,
+                                     .opens_at_ms = opens_at_ms};
+    struct hm_upsync_event cost = {.type = HM_UPSYNC_EV_COST, .cost = n->cost};
+
+    if (n->cost != n->upsync.cost) {
+        step(n, &cost);
+    }
+    if (opens_at_ms != n->upsync.opens_at_ms) {
+        step(n, &window);
     }
 }
 
@@ -311,6 +429,9 @@ void sim_upsync(struct sim_node *n, enum hm_upsync_event_type type)
 {
     struct hm_upsync_event event = {.type = type};
 
+    if (type != HM_UPSYNC_EV_NOW) {
+        sim_tell_limits(n);
+    }
     step(n, &event);
 }
 
@@ -366,10 +487,10 @@ static void adopted(struct sim_node *n, const struct sim_message *m,
         return;
     }
     if (adopt->version_refused) {
-        end_exchange(n, HM_VERSION, false, 0, m->bytes.len);
+        end_exchange(n, HM_VERSION, false, 0, m->bytes.len, false);
     } else {
         end_exchange(n, HM_OK, n->upload_more || adopt->more, adopt->retry_after_ms,
-                     m->bytes.len);
+                     m->bytes.len, false);
     }
 }
 
@@ -385,6 +506,11 @@ static void take_reply(struct sim *sim, struct sim_message *m)
     if (err == HM_OK) {
         err = hm_adopt_reply(n->store, n->forms, hm_buf_bytes(&m->bytes),
                              m->sent_utc_ms, sim_node_utc_ms(n), &adopt);
+        if (err == HM_OK && m->portal) {
+            sim_find(sim, SIM_ORACLE_ERROR, "%s: takes a portal's page for a reply",
+                     n->name);
+            return;
+        }
         if (err == HM_OK) {
             adopted(n, m, &adopt);
             return;
@@ -399,7 +525,8 @@ static void take_reply(struct sim *sim, struct sim_message *m)
         }
     }
     sim_tell(sim, n, "hears nothing: %s", hm_err_name(err));
-    end_exchange(n, err, false, m->retry_after_ms, 0);
+    end_exchange(n, err, false, m->retry_after_ms, m->bytes.len,
+                 m->foreign || is_no_reply(err));
 }
 
 /* -- The parent's end ------------------------------------------------------------- */
@@ -450,14 +577,14 @@ static void send_reply(struct sim_node *parent, struct sim_message *m,
     send_message(sim, &back);
 }
 
-static void answer_nothing(struct sim *sim, const struct sim_message *m)
+static void answer_nothing(struct sim *sim, const struct sim_message *m, int err)
 {
     struct sim_message nothing = {.at_ms = sim->now_ms + CONNECT_FAILS_MS,
                                   .from = m->to,
                                   .to = m->from,
                                   .exchange = m->exchange,
                                   .is_reply = true,
-                                  .err = HM_NETWORK};
+                                  .err = err};
 
     if (m->exchange != 0) {
         send_message(sim, &nothing);
@@ -524,7 +651,7 @@ static void serve(struct sim_node *parent, struct sim_message *batch, size_t cou
             }
             send_reply(parent, &batch[i], &replies[i]);
         } else {
-            answer_nothing(sim, &batch[i]);
+            answer_nothing(sim, &batch[i], HM_NETWORK);
         }
         hm_serve_reply_deinit(&replies[i]);
     }
@@ -545,8 +672,10 @@ static void take_requests(struct sim *sim, struct sim_message *first)
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (!sim_node_runs(parent)) {
-            answer_nothing(sim, &batch[i]);
+        bool runs = sim_node_runs(parent);
+
+        if (!runs || !lets_in(parent, &batch[i])) {
+            answer_nothing(sim, &batch[i], runs ? HM_DENIED : HM_NETWORK);
             hm_buf_deinit(&batch[i].bytes);
             batch[i--] = batch[--count];
         }

@@ -90,6 +90,7 @@ void sim_node_start(struct sim_node *n)
     n->mints_timeline = false;
     n->place = 0;
     n->exchange = 0;
+    n->quiet_until_ms = 0;
     hm_upsync_init(&n->upsync, n->paused);
     n->upsync.linked = n->linked;
     sim_check_promises(n);

@@ -257,6 +257,8 @@ static void add_faults(struct making *m, unsigned node)
         {SIM_NARROW, 0.02, true, SIM_BACK},
         {SIM_THERE, 0.02, true, SIM_BACK},
         {SIM_HIGHER, 0.01, true, SIM_BACK},
+        {SIM_WINDOW, 0.1, true, SIM_STEP_KINDS},
+        {SIM_COST, 0.1, true, SIM_STEP_KINDS},
     };
 
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {

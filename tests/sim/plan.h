@@ -51,7 +51,9 @@ enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
     X(NARROW,      "narrow",      true)  /* loses a hamlet, and its link at the worst time */ \
     X(THERE,       "there",       true)  /* lent to other hamlets .. */              \
     X(BACK,        "back",        true)  /* .. and back to those that it began with */ \
-    X(HIGHER,      "higher",      true)  /* assigned the whole commune */
+    X(HIGHER,      "higher",      true)  /* assigned the whole commune */ \
+    X(WINDOW,      "window",      true)  /* hours for syncs are set, or taken away */    \
+    X(COST,        "cost",        true)  /* the link costs, or does not any more */
 /* clang-format on */
 
 enum sim_step_kind {

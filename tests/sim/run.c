@@ -168,6 +168,10 @@ static void stop_faults(struct sim *sim)
         }
         n->net_fault_count = 0;
         n->speaks_newer = false;
+        n->windows = (struct hm_sync_windows){0};
+        n->opens_hour = n->shuts_hour;
+        n->cost = HM_UPSYNC_COST_ALL;
+        n->portal_until_ms = 0;
         if (!sim_node_runs(n)) {
             sim_node_begin(n);
         }
@@ -175,6 +179,9 @@ static void stop_faults(struct sim *sim)
             sim_tell_upsync(n, HM_UPSYNC_EV_RESUME);
         }
         sim_set_link(n, true);
+        if (sim_node_runs(n) && n->index != 0) {
+            sim_tell_limits(n);
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 #ifndef HM_TESTS_SIM_SIM_H
 #define HM_TESTS_SIM_SIM_H
 
+#include "protocol/sync_window.h"
 #include "protocol/upsync.h"
 #include "storage/adopt.h"
 #include "storage/buggify.h"
@@ -101,6 +102,12 @@ struct sim_node {
     bool linked;
     bool paused;
     bool speaks_newer; /* only protocol 2, which nobody else speaks */
+    struct hm_sync_windows windows;
+    unsigned opens_hour, shuts_hour; /* of them, for the oracle; equal: always open */
+    enum hm_upsync_cost cost;
+    uint64_t denied_until_ms; /* its parent does not know it so long */
+    uint64_t portal_until_ms; /* somebody else answers so long */
+    uint64_t quiet_until_ms;  /* nothing by itself before; not kept over a restart */
     struct hm_upsync upsync;
     uint64_t timer_at_ms;
     uint64_t exchange;   /* number of the one in flight, 0 for none */
@@ -147,7 +154,8 @@ struct sim_message {
     bool reply_lost;
     bool cut_reply;
     bool portal;
-    bool newer; /* the reply says more than this version knows */
+    bool foreign; /* nothing of it came from the parent */
+    bool newer;   /* the reply says more than this version knows */
     uint64_t extra_delay_ms;
     struct hm_buf bytes;
     int64_t sent_utc_ms;
@@ -258,6 +266,8 @@ void sim_fact_step(struct sim_node *n, enum sim_step_kind kind, uint64_t param);
 void sim_upsync(struct sim_node *n, enum hm_upsync_event_type type);
 /* The reply of one of its next exchanges is lost, or cut. */
 void sim_net_die_late(struct sim_node *n);
+/* Tell upsync what windows, clock and cost are now. */
+void sim_tell_limits(struct sim_node *n);
 void sim_net_deliver(struct sim *sim, size_t index);
 uint64_t sim_net_next_ms(const struct sim *sim, size_t *out_index);
 

@@ -1,4 +1,5 @@
 /* What a step of the plan does to the world. */
+#include <stdio.h>
 #include <string.h>
 
 #include "storage/devices.h"
@@ -63,6 +64,9 @@ static void set_clock(struct sim_node *n, uint64_t param)
     n->clock_lied = true;
     sim_tell(n->sim, n, "its clock is off by %lld s",
              (long long)n->clock_offset_ms / 1000);
+    if (sim_node_runs(n) && n->index != 0) {
+        sim_tell_limits(n);
+    }
 }
 
 static int note_log(void *arg, const struct hm_log *log)
@@ -484,6 +488,37 @@ static void undo(struct sim_node *n, uint64_t param)
     fact_as(n, SIM_UNDO, param);
 }
 
+static void set_window(struct sim_node *n, uint64_t param)
+{
+    struct hm_rng rng = {param};
+    char text[32];
+
+    n->opens_hour = (unsigned)hm_rng_below(&rng, 24);
+    n->shuts_hour = (n->opens_hour + (unsigned)hm_rng_below(&rng, 12)) % 24;
+    n->windows = (struct hm_sync_windows){0};
+    if (n->opens_hour != n->shuts_hour) {
+        (void)snprintf(text, sizeof text, "%02u:00-%02u:00", n->opens_hour,
+                       n->shuts_hour);
+        SIM_MUST(hm_sync_windows_parse(text, &n->windows) == HM_OK);
+    }
+    sim_tell(n->sim, n, "syncs from %u to %u h", n->opens_hour, n->shuts_hour);
+    if (sim_node_runs(n)) {
+        sim_tell_limits(n);
+    }
+}
+
+static void set_cost(struct sim_node *n, uint64_t param)
+{
+    n->cost = (enum hm_upsync_cost)(param % 3);
+    sim_tell(n->sim, n, "its link carries %s by itself",
+             n->cost == HM_UPSYNC_COST_ALL     ? "all"
+             : n->cost == HM_UPSYNC_COST_SMALL ? "small things"
+                                               : "nothing");
+    if (sim_node_runs(n)) {
+        sim_tell_limits(n);
+    }
+}
+
 void sim_step(struct sim *sim, const struct sim_step *step)
 {
     static void (*const steps[SIM_STEP_KINDS])(struct sim_node * n, uint64_t param) = {
@@ -505,6 +540,7 @@ void sim_step(struct sim *sim, const struct sim_step *step)
         [SIM_HOSTILE] = lie,         [SIM_UPGRADE] = change_version,
         [SIM_NARROW] = narrow,       [SIM_THERE] = lend,
         [SIM_BACK] = bring_back,     [SIM_HIGHER] = assign_commune,
+        [SIM_WINDOW] = set_window,   [SIM_COST] = set_cost,
     };
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {

@@ -1,5 +1,5 @@
 /* Times of day in which a node may sync by itself. */
-#include "daemon/sync_window.h"
+#include "protocol/sync_window.h"
 
 #include <string.h>
 

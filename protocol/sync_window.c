@@ -1,4 +1,4 @@
-#include "daemon/sync_window.h"
+#include "protocol/sync_window.h"
 
 #include <string.h>
 

@@ -2,8 +2,8 @@
  *
  * Pure: any thread. Knows the time of day, not the date: a window that begins in the
  * evening may end the next morning. */
-#ifndef HM_DAEMON_SYNC_WINDOW_H
-#define HM_DAEMON_SYNC_WINDOW_H
+#ifndef HM_PROTOCOL_SYNC_WINDOW_H
+#define HM_PROTOCOL_SYNC_WINDOW_H
 
 #include <stdbool.h>
 #include <stddef.h>
