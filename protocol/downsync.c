@@ -56,6 +56,12 @@ static int storing(struct hm_downsync *d, const struct hm_frame *frame,
         *found = true;
         return HM_OK;
     }
+    if (frame->type == HM_FRAME_GRANT) {
+        out->type = HM_DOWNSYNC_GRANT;
+        out->u.item = frame->payload;
+        *found = true;
+        return HM_OK;
+    }
     if (frame->type == HM_FRAME_LOGS) {
         return hm_logs_read(frame->payload, d->arena, &d->offers, &d->offer_count);
     }

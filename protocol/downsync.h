@@ -5,8 +5,8 @@
  * Order in a request: HELLO first; then LOGS, CURSORs, SEGMENTs, HEARD, HASHES and
  * WANTs in any order. Wishes come in three phases, each in the order of the frames:
  *
- *   STORE   ACCEPT a segment, CHECK an offered log     to be committed durably
- *   ANSWER  FEED of a cursor, COMPARE hashes, GIVE a piece of a blob, TELL of the
+ *   STORE   ACCEPT a segment, CHECK an offered log, keep a GRANT: to be committed
+ * durably ANSWER  FEED of a cursor, COMPARE hashes, GIVE a piece of a blob, TELL of the
  * centre DONE
  *
  * Nothing is acknowledged before the STORE phase is on disk: the caller commits when it
@@ -20,6 +20,7 @@
 enum hm_downsync_wish_type {
     HM_DOWNSYNC_CHECK,   /* offer: answer a RECEIPT of how much of the log is held */
     HM_DOWNSYNC_ACCEPT,  /* segment: verify, authorise, append, apply */
+    HM_DOWNSYNC_GRANT,   /* item: judge and keep a device that a hub let in */
     HM_DOWNSYNC_FEED,    /* cursor: answer a FEED from there on */
     HM_DOWNSYNC_COMPARE, /* hashes: answer GIVE for what differs, NEED for what is
                           * unknown */
@@ -33,6 +34,7 @@ struct hm_downsync_wish {
     union {
         struct hm_log_offer offer;
         struct hm_bytes segment;
+        struct hm_bytes item;
         struct hm_cursor cursor;
         struct hm_hash_list hashes;
         struct hm_want want;
@@ -70,7 +72,8 @@ int hm_downsync_next(struct hm_downsync *d, struct hm_downsync_wish *out) HM_MUS
 /* True for a wish that must be durable before anything is answered. */
 static inline bool hm_downsync_stores(const struct hm_downsync_wish *wish)
 {
-    return wish->type == HM_DOWNSYNC_ACCEPT || wish->type == HM_DOWNSYNC_CHECK;
+    return wish->type == HM_DOWNSYNC_ACCEPT || wish->type == HM_DOWNSYNC_CHECK ||
+           wish->type == HM_DOWNSYNC_GRANT;
 }
 
 #endif

@@ -36,6 +36,7 @@ enum hm_frame_type {
     HM_FRAME_HASHES = 5,  /* item, then 8 bytes a household */
     HM_FRAME_WANT = 6,    /* a piece of a blob */
     HM_FRAME_HEARD = 7,   /* what was heard so far of entries at the centre */
+    HM_FRAME_GRANT = 8,   /* of a hub: an item of a device that it let in */
     HM_FRAME_HERE = 9,    /* protocol/here.h, here and below */
     HM_FRAME_ITEM = 10,
     /* replies */

@@ -50,6 +50,9 @@ static int check_bytes(struct hm_accept *a, const struct hm_segment *segment,
 {
     int err = want_authority(a, segment->device);
 
+    if (err == HM_NOTFOUND && a->from_hub) {
+        return HM_AGAIN;
+    }
     if (err == HM_NOTFOUND) {
         *out_detail = "written by a device that is not enrolled";
         return HM_DENIED;
@@ -488,6 +491,7 @@ int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,
     struct hm_segment segment = {0};
     struct hm_log log = {0};
     const char *detail = "";
+    bool waits_for_grant;
     int err = hm_segment_open(bytes, &segment);
 
     *out_incarnation = 0;
@@ -499,11 +503,12 @@ int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,
     if (err == HM_SIGNATURE || err == HM_DENIED) {
         return hm_quarantine_put_unsigned(a->s, a->sender, bytes, detail);
     }
-    if (err == HM_OK) {
+    waits_for_grant = err == HM_AGAIN;
+    if (err == HM_OK || waits_for_grant) {
         err = hm_log_get(a->s, segment.incarnation, &log);
         err = err == HM_NOTFOUND ? HM_OK : err;
     }
-    if (err == HM_OK) {
+    if (err == HM_OK && !waits_for_grant) {
         err = place_or_undo(a, &segment, bytes, &log);
     }
     if (err == HM_OK) {

@@ -38,6 +38,8 @@ struct hm_accept {
     struct hm_units_tree tree;
     struct hm_arena *arena;
     uint64_t sender; /* the device that brings the segments; its own or others' */
+    bool
+        from_hub; /* the sender is one: the grants of its authors may be on their way */
     struct hm_authority authority; /* of the last author */
     bool has_authority;
     struct hm_accept_touched *touched;
@@ -59,7 +61,8 @@ int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *for
 
 /* A segment that comes again gives its notices again: the sender may not have heard.
  * What cannot be judged here yet (a gap, a dictionary or a form's table that has not
- * come, an item that a newer program wrote) moves nothing and is not kept.
+ * come, an item that a newer program wrote, an author whom a hub has let in) moves
+ * nothing and is not kept.
  *
  * *out_incarnation: whose log it is (0: the bytes are no segment), *out_entries: how
  * many of its entries are held now. Whatever is wrong with the bytes is not an error:

@@ -243,11 +243,13 @@ static int take_notice(struct adopting *a, struct hm_bytes payload)
     return entry.detail == NULL ? HM_NOMEM : hm_quarantine_put(a->s, &entry);
 }
 
-static int take_items(struct adopting *a, const struct hm_bytes *items, size_t count)
+/* *out_again: one is of a hub that another item must tell of first. */
+static int take_each_item(struct adopting *a, const struct hm_bytes *items,
+                          size_t count, bool *out_again)
 {
-    uint64_t dropped = 0;
     int err = HM_OK;
 
+    *out_again = false;
     for (size_t i = 0; i < count && err == HM_OK; i++) {
         struct hm_admin_item item;
         bool taken = false;
@@ -256,12 +258,28 @@ static int take_items(struct adopting *a, const struct hm_bytes *items, size_t c
         if (err == HM_OK) {
             err = hm_items_take(a->s, &item, a->authority.data, &taken);
         }
+        if (err == HM_AGAIN) {
+            *out_again = true;
+            err = HM_OK;
+        }
         if (err == HM_SIGNATURE) {
             (void)hm_store_fail(
                 a->s, err, "the upstream sent an item that the centre did not sign");
         }
         a->out.items += taken;
         a->closed = a->closed || (taken && item.kind == HM_ITEM_CLOSED);
+    }
+    return err;
+}
+
+static int take_items(struct adopting *a, const struct hm_bytes *items, size_t count)
+{
+    uint64_t dropped = 0;
+    bool again = false;
+    int err = take_each_item(a, items, count, &again);
+
+    if (err == HM_OK && again) { /* else the digest tells, and hashes bring it */
+        err = take_each_item(a, items, count, &again);
     }
     if (err == HM_OK && a->out.items > 0) {
         err = hm_scope0_drop_unwanted(a->s, hm_store_device(a->s), &dropped);

@@ -548,6 +548,7 @@ int hm_answer_wish(struct hm_answer *a, const struct hm_downsync_wish *wish)
         return tell_heard(a, &wish->u.heard);
     case HM_DOWNSYNC_CHECK:
     case HM_DOWNSYNC_ACCEPT:
+    case HM_DOWNSYNC_GRANT:
     case HM_DOWNSYNC_DONE:
         break;
     }

@@ -15,7 +15,8 @@ enum {
     KEY_ACTIVE = 6,
     KEY_REVOKED = 7,
     KEY_ENROLLED = 8,
-    KEY_FORMER = 9
+    KEY_FORMER = 9,
+    KEY_GRANTED_BY = 10
 };
 
 enum { SMALL_ARENA = 4 * HM_ITEM_BODY_BYTES_MAX };
@@ -83,14 +84,17 @@ static void read_key(struct hm_reader *r, uint64_t key, struct hm_arena *arena,
     case KEY_FORMER:
         device->former = hm_devices_read_scopes(r, arena, &device->former_count);
         break;
+    case KEY_GRANTED_BY:
+        device->granted_by = hm_unpack_uint(r);
+        break;
     default:
         (void)hm_unpack_raw(r); /* of a newer node; its error sticks in r */
         break;
     }
 }
 
-static int read_device(const struct hm_admin_item *item, struct hm_arena *arena,
-                       void *out)
+int hm_devices_read_item(const struct hm_admin_item *item, struct hm_arena *arena,
+                         void *out)
 {
     struct hm_reader r = {.left = item->body};
     struct hm_device device = {.id = item->id, .name = ""};
@@ -160,26 +164,34 @@ int hm_devices_sort_scopes(struct hm_store *s, const uint32_t *scopes, size_t co
     return err;
 }
 
+void hm_devices_write_body(const struct hm_device *device, struct hm_buf *buf)
+{
+    hm_pack_map(buf, 8 + (device->former_count > 0 ? 1 : 0) +
+                         (device->granted_by != 0 ? 1 : 0));
+    hm_body_put_text(buf, KEY_NAME, device->name);
+    hm_body_put_uint(buf, KEY_ROLE, (uint64_t)device->role);
+    hm_body_put_bin(buf, KEY_PUBLIC,
+                    hm_bytes_of(device->public_key, sizeof device->public_key));
+    hm_body_put_bin(buf, KEY_BOX, hm_bytes_of(device->box_key, sizeof device->box_key));
+    hm_devices_write_scopes(buf, KEY_SCOPES, device->scopes, device->scope_count);
+    hm_body_put_bool(buf, KEY_ACTIVE, device->active);
+    hm_body_put_int(buf, KEY_REVOKED, device->revoked_utc_ms);
+    hm_body_put_int(buf, KEY_ENROLLED, device->enrolled_utc_ms);
+    if (device->former_count > 0) {
+        hm_devices_write_scopes(buf, KEY_FORMER, device->former, device->former_count);
+    }
+    if (device->granted_by != 0) {
+        hm_body_put_uint(buf, KEY_GRANTED_BY, device->granted_by);
+    }
+}
+
 static int keep_device(struct hm_store *s, const struct hm_device *device)
 {
     struct hm_buf buf;
     int err;
 
     hm_buf_init(&buf, HM_ITEM_BODY_BYTES_MAX);
-    hm_pack_map(&buf, device->former_count > 0 ? 9 : 8);
-    hm_body_put_text(&buf, KEY_NAME, device->name);
-    hm_body_put_uint(&buf, KEY_ROLE, (uint64_t)device->role);
-    hm_body_put_bin(&buf, KEY_PUBLIC,
-                    hm_bytes_of(device->public_key, sizeof device->public_key));
-    hm_body_put_bin(&buf, KEY_BOX,
-                    hm_bytes_of(device->box_key, sizeof device->box_key));
-    hm_devices_write_scopes(&buf, KEY_SCOPES, device->scopes, device->scope_count);
-    hm_body_put_bool(&buf, KEY_ACTIVE, device->active);
-    hm_body_put_int(&buf, KEY_REVOKED, device->revoked_utc_ms);
-    hm_body_put_int(&buf, KEY_ENROLLED, device->enrolled_utc_ms);
-    if (device->former_count > 0) {
-        hm_devices_write_scopes(&buf, KEY_FORMER, device->former, device->former_count);
-    }
+    hm_devices_write_body(device, &buf);
     err = hm_body_keep(s, HM_ITEM_DEVICE, hm_devices_id_of(device->public_key), &buf);
     hm_buf_deinit(&buf);
     return err;
@@ -265,14 +277,14 @@ int hm_devices_put(struct hm_store *s, const struct hm_device *device)
 int hm_devices_get(struct hm_store *s, uint64_t id, struct hm_arena *arena,
                    struct hm_device *out)
 {
-    return hm_body_get(s, HM_ITEM_DEVICE, id, read_device, arena, out);
+    return hm_body_get(s, HM_ITEM_DEVICE, id, hm_devices_read_item, arena, out);
 }
 
 int hm_devices_list(struct hm_store *s, struct hm_arena *arena,
                     struct hm_device **out_devices, size_t *out_count)
 {
     return hm_body_list(s, HM_ITEM_DEVICE, sizeof **out_devices, HM_DEVICES_MAX,
-                        read_device, arena, out_devices, out_count);
+                        hm_devices_read_item, arena, out_devices, out_count);
 }
 
 int hm_devices_revoke(struct hm_store *s, uint64_t id)

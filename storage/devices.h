@@ -32,6 +32,7 @@ struct hm_device {
     bool active;
     int64_t revoked_utc_ms; /* 0 while active */
     int64_t enrolled_utc_ms;
+    uint64_t granted_by; /* the hub that let it in; 0: the centre did */
 };
 
 uint64_t hm_devices_id_of(const uint8_t public_key[HM_PUBLIC_KEY_BYTES]);
@@ -96,9 +97,9 @@ struct hm_invitation {
     int64_t expires_utc_ms;
     int64_t issued_utc_ms; /* set by what makes it */
 };
-/* A code for one enrolment. Errors: HM_DENIED (not the centre: only it can make the
- * device's item); HM_INVALID (a scope that is no unit, an enumerator without any);
- * HM_TOOBIG. */
+/* A code for one enrolment, at the centre or at a hub that the centre has confirmed.
+ * Errors: HM_DENIED (another node, or more than the hub holds itself); HM_INVALID (a
+ * scope that is no unit, an enumerator without any); HM_TOOBIG. */
 int hm_devices_invite(struct hm_store *s, const struct hm_invitation *invitation,
                       uint8_t out_secret[HM_INVITATION_BYTES]) HM_MUST_USE;
 
@@ -110,8 +111,9 @@ struct hm_redemption {
     uint8_t box_key[HM_BOX_KEY_BYTES];
 };
 /* Make the device that an invitation promised, at the store's present time, and a token
- * for it. The same key may redeem its invitation again until it expires (the reply may
- * have been lost): the same device, a new token. A revoked device comes back by an
+ * for it. At a hub a device that is known stays as it is, since only the centre can
+ * change it. The same key may redeem its invitation again until it expires (the reply
+ * may have been lost): the same device, a new token. A revoked device comes back by an
  * invitation that was made after its revocation. Errors: as hm_items_put(); HM_DENIED
  * (unknown, expired, used by another device, or older than the revocation of this one;
  * errmsg says which). */

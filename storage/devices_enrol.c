@@ -3,6 +3,7 @@
 
 #include "storage/body.h"
 #include "storage/devices_parts.h"
+#include "storage/grants.h"
 
 /* Keys of an invitation's body. Kept on disk. */
 enum { KEY_NAME = 1, KEY_ROLE = 2, KEY_SCOPES = 3, KEY_ISSUED = 4 };
@@ -110,8 +111,9 @@ static int check_invitation(struct hm_store *s, const struct hm_invitation *invi
     enum hm_node_role role;
     int err = hm_store_role(s, &role);
 
-    if (err == HM_OK && role != HM_NODE_CENTRE) {
-        err = hm_store_fail(s, HM_DENIED, "only the centre can invite a device");
+    if (err == HM_OK && role != HM_NODE_CENTRE && role != HM_NODE_HUB) {
+        err =
+            hm_store_fail(s, HM_DENIED, "only the centre or a hub can invite a device");
     }
     if (err == HM_OK && invitation->role != HM_DEVICE_ENUMERATOR &&
         invitation->role != HM_DEVICE_HUB) {
@@ -123,6 +125,10 @@ static int check_invitation(struct hm_store *s, const struct hm_invitation *invi
     }
     if (err == HM_OK && strlen(invitation->name) > HM_DEVICE_NAME_BYTES_MAX) {
         err = hm_store_fail(s, HM_TOOBIG, "a device's name is too long");
+    }
+    if (err == HM_OK && role == HM_NODE_HUB) {
+        err = hm_grants_may(s, invitation->role, invitation->scopes,
+                            invitation->scope_count);
     }
     return err;
 }
@@ -271,6 +277,45 @@ static int mark_used(struct hm_store *s, struct hm_bytes secret, uint64_t device
     return hm_stmt_run(stmt);
 }
 
+static bool has_scopes(const struct hm_device *device, const uint32_t *scopes,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool found = hm_devices_holds_all(device);
+
+        for (size_t k = 0; k < device->scope_count && !found; k++) {
+            found = device->scopes[k] == scopes[i];
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* At a hub: a device that is known stays as it is, a new one is let in. */
+static int let_in(struct hm_store *s, const struct promise *promise,
+                  const struct hm_device *planned, struct hm_arena *arena,
+                  struct hm_device *out)
+{
+    int err = hm_devices_get(s, planned->id, arena, out);
+
+    if (err == HM_OK &&
+        !has_scopes(out, promise->invitation.scopes, promise->invitation.scope_count)) {
+        return hm_store_fail(s, HM_DENIED,
+                             "this device is enrolled already, for other hamlets: only "
+                             "the centre can change that");
+    }
+    if (err == HM_NOTFOUND) {
+        *out = *planned;
+        err = hm_grants_may(s, planned->role, planned->scopes, planned->scope_count);
+        if (err == HM_OK) {
+            err = hm_grants_make(s, planned);
+        }
+    }
+    return err;
+}
+
 /* The device as it is to be after the redemption. before: what is known of this key. */
 static int plan_device(struct hm_store *s, const struct hm_redemption *redemption,
                        const struct promise *promise, struct hm_arena *arena,
@@ -318,12 +363,20 @@ int hm_devices_redeem(struct hm_store *s, const struct hm_redemption *redemption
     uint8_t token[HM_DEVICE_TOKEN_BYTES];
     struct hm_device device;
     struct promise promise = {0};
+    enum hm_node_role role;
     int err = get_promise(s, redemption->secret, arena, &promise);
 
     if (err == HM_OK) {
         err = plan_device(s, redemption, &promise, arena, &device);
     }
     if (err == HM_OK) {
+        err = hm_store_role(s, &role);
+    }
+    if (err == HM_OK && role == HM_NODE_HUB) {
+        struct hm_device planned = device;
+
+        err = let_in(s, &promise, &planned, arena, &device);
+    } else if (err == HM_OK) {
         err = hm_devices_put(s, &device);
     }
     if (err == HM_OK) {

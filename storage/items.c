@@ -7,6 +7,7 @@
 #include "protocol/guard.h"
 #include "protocol/pack.h"
 #include "storage/feeds.h"
+#include "storage/grants.h"
 #include "storage/items_parts.h"
 
 enum {
@@ -17,7 +18,7 @@ enum {
     VERSIONS_A_HISTORY_BITS = 32
 };
 
-#define ITEM_COLUMNS "kind, id, version, body, signature, hash, position"
+#define ITEM_COLUMNS "kind, id, version, body, signature, hash, position, author"
 
 void hm_items_encode(const struct hm_admin_item *item, struct hm_buf *buf)
 {
@@ -58,8 +59,7 @@ int hm_items_decode(struct hm_bytes bytes, struct hm_admin_item *out)
     return err;
 }
 
-/* What is signed. */
-static int signed_hash(const struct hm_admin_item *item, struct hm_hash *out)
+int hm_items_signed_hash(const struct hm_admin_item *item, struct hm_hash *out)
 {
     struct hm_buf buf;
     int err;
@@ -100,7 +100,8 @@ static int read_row(struct hm_stmt *stmt, struct hm_arena *arena,
     struct hm_stored_item stored = {
         .item = {.kind = (enum hm_item_kind)hm_stmt_int(stmt, 0),
                  .id = hm_stmt_u64(stmt, 1),
-                 .version = hm_stmt_u64(stmt, 2)},
+                 .version = hm_stmt_u64(stmt, 2),
+                 .author = hm_stmt_u64(stmt, 7)},
         .position = hm_stmt_u64(stmt, 6)};
     struct hm_bytes hash = hm_stmt_bytes(stmt, 5);
     int err;
@@ -159,8 +160,9 @@ static int keep(struct hm_store *s, const struct hm_admin_item *item,
     if (err == HM_OK) {
         err = hm_db_stmt(hm_store_db(s),
                          "INSERT INTO item (" ITEM_COLUMNS ") "
-                         "VALUES ($1, $2, $3, $4, $5, $6, $7) "
+                         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) "
                          "ON CONFLICT (kind, id) DO UPDATE SET "
+                         "author = excluded.author, "
                          "version = excluded.version, body = excluded.body, "
                          "signature = excluded.signature, hash = excluded.hash, "
                          "position = excluded.position",
@@ -176,20 +178,25 @@ static int keep(struct hm_store *s, const struct hm_admin_item *item,
     hm_stmt_bind_bytes(stmt, 5, item->signature);
     hm_stmt_bind_bytes(stmt, 6, hm_hash_bytes(&hash));
     hm_stmt_bind_u64(stmt, 7, position);
+    hm_stmt_bind_u64(stmt, 8, item->author);
     return hm_stmt_run(stmt);
 }
 
-static int check_new(struct hm_store *s, struct hm_bytes body)
+static int check_centre(struct hm_store *s)
 {
     enum hm_node_role role;
     int err = hm_store_role(s, &role);
 
-    if (err != HM_OK) {
-        return err;
+    if (err == HM_OK && role != HM_NODE_CENTRE) {
+        err = hm_store_fail(s, HM_DENIED, "only the centre can change this");
     }
-    if (role != HM_NODE_CENTRE) {
-        return hm_store_fail(s, HM_DENIED, "only the centre can change this");
-    }
+    return err;
+}
+
+static int check_body(struct hm_store *s, struct hm_bytes body)
+{
+    int err;
+
     if (body.len > HM_ITEM_BODY_BYTES_MAX) {
         return hm_store_fail(s, HM_TOOBIG, "this is too long");
     }
@@ -204,7 +211,7 @@ static int sign(struct hm_store *s, const struct hm_admin_item *item,
                 uint8_t out[HM_SIGNATURE_BYTES])
 {
     struct hm_hash hash;
-    int err = signed_hash(item, &hash);
+    int err = hm_items_signed_hash(item, &hash);
 
     if (err == HM_OK && crypto_sign_detached(out, NULL, hash.bytes, HM_HASH_BYTES,
                                              hm_store_secret_key(s)) != 0) {
@@ -234,16 +241,19 @@ int hm_items_put(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
     struct hm_stored_item before;
     struct hm_arena arena;
     bool there;
-    int err = check_new(s, body);
+    int err = check_centre(s);
 
     HM_ASSERT(id != 0);
+    if (err == HM_OK) {
+        err = check_body(s, body);
+    }
     if (err != HM_OK) {
         return err;
     }
     hm_arena_init(&arena, 4 * ITEM_BYTES_MAX);
     err = get_stored(s, kind, id, &arena, &before);
     there = err == HM_OK;
-    if (there && hm_bytes_equal(before.item.body, body)) {
+    if (there && before.item.author == 0 && hm_bytes_equal(before.item.body, body)) {
         goto done;
     }
     if (there) {
@@ -264,30 +274,81 @@ done:
     return err;
 }
 
-int hm_items_take(struct hm_store *s, const struct hm_admin_item *item,
-                  const uint8_t *authority, bool *out_taken)
+int hm_items_grant(struct hm_store *s, uint64_t id, struct hm_bytes body)
 {
+    struct hm_admin_item item = {.kind = HM_ITEM_DEVICE,
+                                 .id = id,
+                                 .version = 1,
+                                 .body = body,
+                                 .author = hm_store_device(s)};
+    uint8_t signature[HM_SIGNATURE_BYTES];
     struct hm_stored_item before;
     struct hm_arena arena;
-    struct hm_hash hash;
-    bool there;
-    int err = signed_hash(item, &hash);
+    int err = check_body(s, body);
 
     if (err != HM_OK) {
         return err;
     }
-    if (item->signature.len != HM_SIGNATURE_BYTES ||
-        crypto_sign_verify_detached(item->signature.data, hash.bytes, HM_HASH_BYTES,
-                                    authority) != 0) {
-        return hm_store_fail(s, HM_SIGNATURE, "an item is not signed by the centre");
+    hm_arena_init(&arena, 4 * ITEM_BYTES_MAX);
+    err = get_stored(s, item.kind, id, &arena, &before);
+    hm_arena_deinit(&arena);
+    if (err != HM_NOTFOUND) {
+        return err == HM_OK ? HM_EXISTS : err;
+    }
+    err = sign(s, &item, signature);
+    item.signature = hm_bytes_of(signature, sizeof signature);
+    return err == HM_OK ? keep(s, &item, NULL) : err;
+}
+
+/* Whose word it is: *out_author 0 for the centre's. Errors: HM_SIGNATURE; HM_AGAIN;
+ * HM_DENIED (of a hub that may not). */
+static int find_author(struct hm_store *s, const struct hm_admin_item *item,
+                       const uint8_t *authority, uint64_t *out_author)
+{
+    struct hm_hash hash;
+    int err = hm_items_signed_hash(item, &hash);
+
+    if (err == HM_OK && item->signature.len != HM_SIGNATURE_BYTES) {
+        err = HM_SIGNATURE;
+    }
+    if (err == HM_OK && crypto_sign_verify_detached(item->signature.data, hash.bytes,
+                                                    HM_HASH_BYTES, authority) == 0) {
+        *out_author = 0;
+        return HM_OK;
+    }
+    if (err == HM_OK) {
+        err = item->kind == HM_ITEM_DEVICE ? hm_grants_check(s, item, &hash, out_author)
+                                           : HM_SIGNATURE;
+    }
+    return err == HM_SIGNATURE
+               ? hm_store_fail(s, err, "an item is not signed by the centre")
+               : err;
+}
+
+int hm_items_take(struct hm_store *s, const struct hm_admin_item *item,
+                  const uint8_t *authority, bool *out_taken)
+{
+    struct hm_admin_item taken = *item;
+    struct hm_stored_item before;
+    struct hm_arena arena;
+    bool there;
+    int err = find_author(s, item, authority, &taken.author);
+
+    if (err == HM_DENIED) {
+        *out_taken = false; /* its hub is revoked, or holds other hamlets by now */
+        return HM_OK;
+    }
+    if (err != HM_OK) {
+        return err;
     }
     hm_arena_init(&arena, 4 * ITEM_BYTES_MAX);
     err = get_stored(s, item->kind, item->id, &arena, &before);
     there = err == HM_OK;
-    if (there && before.item.version >= item->version) {
+    if (there && (taken.author != 0 ||
+                  (before.item.author == 0 && before.item.version >= item->version))) {
         *out_taken = false;
     } else if (there || err == HM_NOTFOUND) {
-        err = keep(s, item, there ? &before.hash : NULL);
+        err = keep(s, &taken, there ? &before.hash : NULL);
         if (err == HM_OK) {
             *out_taken = true;
         }
@@ -468,6 +529,33 @@ int hm_items_each(struct hm_store *s, enum hm_item_kind kind, hm_items_fn fn, vo
             err = fn(arg, &page.rows[i].item);
         }
     } while (err == HM_OK && page.count == PAGE_ROWS && from++ < INT64_MAX);
+    hm_arena_deinit(&page.arena);
+    return err;
+}
+
+int hm_items_each_granted(struct hm_store *s, hm_items_fn fn, void *arg)
+{
+    struct page page = {0};
+    uint64_t position = 0;
+    int err = HM_OK;
+
+    hm_arena_init(&page.arena, PAGE_BYTES_MAX);
+    do {
+        struct hm_stmt *stmt;
+
+        err = hm_db_stmt(hm_store_db(s),
+                         "SELECT " ITEM_COLUMNS " FROM item WHERE author <> 0 "
+                         "AND position > $1 ORDER BY position LIMIT 64",
+                         &stmt);
+        if (err == HM_OK) {
+            hm_stmt_bind_u64(stmt, 1, position);
+            err = read_page(stmt, &page);
+        }
+        for (size_t i = 0; err == HM_OK && i < page.count; i++) {
+            position = page.rows[i].position;
+            err = fn(arg, &page.rows[i].item);
+        }
+    } while (err == HM_OK && page.count == PAGE_ROWS);
     hm_arena_deinit(&page.arena);
     return err;
 }

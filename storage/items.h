@@ -31,6 +31,7 @@ struct hm_admin_item {
     uint64_t version;          /* 1, 2, 3 .. */
     struct hm_bytes body;      /* one canonical msgpack item */
     struct hm_bytes signature; /* HM_SIGNATURE_BYTES, over kind, id, version, body */
+    uint64_t author;           /* 0: the centre; else the hub that let the device in */
 };
 
 /* Make or change an item: signs it as this node, which must be the centre, and puts it
@@ -38,6 +39,9 @@ struct hm_admin_item {
  * Errors: HM_DENIED (not the centre); HM_TOOBIG; HM_INVALID (body is not canonical). */
 int hm_items_put(struct hm_store *s, enum hm_item_kind kind, uint64_t id,
                  struct hm_bytes body) HM_MUST_USE;
+/* Make the item of a device that this node, a hub, lets in: signed as this node,
+ * version 1, until the centre confirms it. Errors: HM_EXISTS; HM_TOOBIG; HM_INVALID. */
+int hm_items_grant(struct hm_store *s, uint64_t id, struct hm_bytes body) HM_MUST_USE;
 /* One more than the highest id of the kind. */
 int hm_items_next_id(struct hm_store *s, enum hm_item_kind kind,
                      uint64_t *out_id) HM_MUST_USE;
@@ -56,13 +60,21 @@ typedef int (*hm_items_fn)(void *arg, const struct hm_admin_item *item);
 int hm_items_each(struct hm_store *s, enum hm_item_kind kind, hm_items_fn fn,
                   void *arg) HM_MUST_USE;
 
+/* Those that the centre has not confirmed yet; as hm_items_each(). */
+int hm_items_each_granted(struct hm_store *s, hm_items_fn fn, void *arg) HM_MUST_USE;
+
 /* The bytes of an item as it travels: [kind, id, version, body, signature]. */
 void hm_items_encode(const struct hm_admin_item *item, struct hm_buf *buf);
 /* bytes have been guarded. Errors: HM_MALFORMED; HM_TOOBIG. */
 int hm_items_decode(struct hm_bytes bytes, struct hm_admin_item *out) HM_MUST_USE;
-/* Take an item from a parent: kept when its signature is authority's (a public key) and
- * its version is higher than what is here. *out_taken says so.
- * Errors: HM_SIGNATURE. */
+/* The hash that is signed. */
+int hm_items_signed_hash(const struct hm_admin_item *item,
+                         struct hm_hash *out) HM_MUST_USE;
+/* Take an item from a parent: kept when its signature is authority's (a public key), or
+ * that of a hub which may let the device in (storage/grants.h), and its version is
+ * higher than what is here; the centre's word replaces a hub's, never the other way
+ * round. *out_taken says so. Errors: HM_SIGNATURE; HM_AGAIN (of a hub that is not known
+ * here yet). */
 int hm_items_take(struct hm_store *s, const struct hm_admin_item *item,
                   const uint8_t *authority, bool *out_taken) HM_MUST_USE;
 

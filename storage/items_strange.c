@@ -52,7 +52,8 @@ static int look_at(void *arg, const struct hm_stored_item *stored)
     struct dropping *d = arg;
     const struct hm_admin_item *item = &stored->item;
 
-    if (!is_shared_out(d, item) || !is_named(d, &stored->hash) || is_given(d, item)) {
+    if (item->author != 0 || !is_shared_out(d, item) || !is_named(d, &stored->hash) ||
+        is_given(d, item)) {
         return HM_OK;
     }
     d->dropped++;

@@ -144,7 +144,7 @@ static int take_item(struct hm_repair *r, const struct hm_admin_item *item)
     hm_arena_deinit(&arena);
     count->found++;
     /* Not what was signed is left out. */
-    return err == HM_SIGNATURE || err == HM_TOOBIG ? HM_OK : err;
+    return err == HM_SIGNATURE || err == HM_TOOBIG || err == HM_AGAIN ? HM_OK : err;
 }
 
 static int items_of_old(struct hm_repair *r)

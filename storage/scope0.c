@@ -156,7 +156,8 @@ static int choose_devices(struct making *m, struct choices *out)
         struct choice *choice = &out->sorted[i];
 
         choice->id = device->id;
-        choice->item = device->id == m->device.id || device->role == HM_DEVICE_HUB;
+        choice->item = device->id == m->device.id || device->role == HM_DEVICE_HUB ||
+                       device->granted_by == m->device.id;
         /* It shares a hamlet when it is assigned that, or a unit above it. */
         for (size_t k = 0; k < device->scope_count && !choice->item; k++) {
             choice->item = is_marked(m, m->over_effective, device->scopes[k]);
@@ -249,7 +250,8 @@ static int drop_one(void *arg, const struct hm_admin_item *item)
     struct dropping *dropping = arg;
     int err = HM_OK;
 
-    if (!hm_scope0_wants(dropping->filter, item)) {
+    /* A grant is on its way to the centre. */
+    if (item->author == 0 && !hm_scope0_wants(dropping->filter, item)) {
         err = hm_items_drop(dropping->s, item->kind, item->id);
         dropping->dropped++;
     }

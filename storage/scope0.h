@@ -5,7 +5,8 @@
  *                direct children of all of these
  *   users        whose unit lies at, over or under one of its assigned scopes
  *   passphrases  of users whose unit lies at or over one of its effective scopes
- *   devices      itself, hubs, and those that share an effective scope with it
+ *   devices      itself, hubs, those that it let in, and those that share an effective
+ *                scope with it
  *
  * A hub without scopes needs everything. Both ends of a link decide with the items that
  * they hold; when they are in step, they decide alike.

@@ -7,6 +7,7 @@
 #include "storage/accept.h"
 #include "storage/answer.h"
 #include "storage/feeds.h"
+#include "storage/grants.h"
 #include "storage/log.h"
 #include "storage/quarantine.h"
 #include "storage/serve_here.h"
@@ -89,6 +90,10 @@ static int carry_out_store(struct hm_store *s, struct serving *v, enum hm_level 
     if (v->wish.type == HM_DOWNSYNC_CHECK) {
         return check_log(s, v, &v->wish.u.offer, level);
     }
+    if (v->wish.type == HM_DOWNSYNC_GRANT) {
+        return v->sender.role == HM_DEVICE_HUB ? hm_grants_take_up(s, v->wish.u.item)
+                                               : HM_OK;
+    }
     err = hm_accept_segment(&v->accept, v->wish.u.segment, &incarnation, &entries);
     if (err == HM_OK && incarnation != 0) {
         err = set_receipt(v, incarnation, entries, level);
@@ -138,7 +143,9 @@ static int open_request(struct hm_store *s, struct hm_forms *forms, struct servi
         refuse(v, HM_DENIED, "the request is of another device than its token");
         return HM_OK;
     }
-    return hm_accept_init(&v->accept, s, forms, v->sender.id, &v->arena);
+    err = hm_accept_init(&v->accept, s, forms, v->sender.id, &v->arena);
+    v->accept.from_hub = v->sender.role == HM_DEVICE_HUB;
+    return err;
 }
 
 /* A revoked device may bring what it wrote, as long as that is not a flood. */

@@ -124,14 +124,17 @@ static const struct hm_table receipt = {
     .indexes = {"incarnation", "heard"},
 };
 
-/* Administrative items: scope 0. */
+/* Administrative items: scope 0. author 0: the centre's word; else the hub that let the
+ * device in, which the centre has not confirmed yet. */
 static const struct hm_table item = {
     .name = "item",
     .columns = {HM_COLUMN("kind", INT), HM_COLUMN("id", U64), HM_COLUMN("version", INT),
                 HM_COLUMN("body", BLOB), HM_COLUMN("signature", BLOB),
-                HM_COLUMN("hash", BLOB), HM_COLUMN("position", INT)},
+                HM_COLUMN("hash", BLOB), HM_COLUMN("position", INT),
+                HM_COLUMN("author", U64)},
     .primary_key = "kind, id",
     .unique_keys = {"position"},
+    .indexes = {"author"},
 };
 
 /* What could not be accepted: a change by its dot, or bytes by their hash alone. */

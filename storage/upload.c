@@ -376,6 +376,23 @@ static int write_heard(struct upload *u)
     return err;
 }
 
+static int write_grant(void *arg, const struct hm_admin_item *item)
+{
+    struct upload *u = arg;
+    struct hm_buf bytes;
+    int err;
+
+    hm_buf_init(&bytes, 2 * HM_ITEM_BODY_BYTES_MAX);
+    hm_items_encode(item, &bytes);
+    err = bytes.err;
+    if (err == HM_OK) {
+        hm_frame_write(u->buf, HM_FRAME_GRANT, hm_buf_bytes(&bytes));
+        err = u->buf->err;
+    }
+    hm_buf_deinit(&bytes);
+    return err;
+}
+
 static int write_cursor(struct upload *u, uint32_t scope)
 {
     struct hm_cursor cursor = {.scope = scope};
@@ -502,6 +519,9 @@ static int build(struct upload *u, size_t chunk_bytes)
     }
     if (err == HM_OK) {
         err = write_cursor(u, 0);
+    }
+    if (err == HM_OK) {
+        err = hm_items_each_granted(u->s, write_grant, u);
     }
     if (err == HM_OK && !offered) {
         err = write_segments(u);

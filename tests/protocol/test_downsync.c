@@ -91,6 +91,11 @@ static void note(const struct hm_downsync_wish *wish)
         hm_buf_printf(&wished, "blob %d from %d\n", wish->u.want.hash[1],
                       (int)wish->u.want.offset);
         break;
+    case HM_DOWNSYNC_GRANT:
+        hm_buf_append_str(&wished, "grant ");
+        hm_buf_append(&wished, wish->u.item);
+        hm_buf_append_str(&wished, "\n");
+        break;
     case HM_DOWNSYNC_TELL:
         hm_buf_printf(&wished, "tell from %d\n", (int)wish->u.heard.position);
         break;

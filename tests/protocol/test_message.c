@@ -102,6 +102,7 @@ static int read_and_write(enum hm_frame_type type, struct hm_bytes payload)
              hm_heard_write(&again, type, &u.heard));
 #undef CASE
     case HM_FRAME_SEGMENT:
+    case HM_FRAME_GRANT:
     case HM_FRAME_FEED:
     case HM_FRAME_GIVE:
     case HM_FRAME_MORE:

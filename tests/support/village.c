@@ -245,6 +245,42 @@ struct hm_village_node *hm_village_add_hub(struct hm_village *v, const char *nam
     return add(v, HM_NODE_HUB, &device);
 }
 
+struct hm_village_node *hm_village_let_in(struct hm_village *v, const char *name,
+                                          struct hm_village_node *parent,
+                                          unsigned hamlets)
+{
+    struct hm_village_node *n = &v->laptops[v->laptop_count++];
+    uint32_t scopes[HM_VILLAGE_HAMLETS];
+    uint8_t secret[HM_INVITATION_BYTES];
+    uint8_t token[HM_DEVICE_TOKEN_BYTES];
+    struct hm_invitation invitation = {.name = name,
+                                       .role = HM_DEVICE_ENUMERATOR,
+                                       .scopes = scopes,
+                                       .expires_utc_ms = parent->node.now_ms + 1000};
+    struct hm_redemption redemption = {.secret = hm_bytes_of(secret, sizeof secret)};
+    struct hm_device device;
+    struct hm_arena arena;
+
+    open_fresh(v, &n->node, name, HM_NODE_NEW);
+    n->node.now_ms = parent->node.now_ms;
+    for (unsigned i = 0; i < HM_VILLAGE_HAMLETS; i++) {
+        if ((hamlets & (1U << i)) != 0) {
+            scopes[invitation.scope_count++] = v->hamlets[i];
+        }
+    }
+    memcpy(redemption.public_key, n->node.public_key, sizeof redemption.public_key);
+    hm_arena_init(&arena, ARENA_BYTES);
+    CHECK_OK(hm_store_begin(parent->node.store));
+    CHECK_OK(hm_devices_invite(parent->node.store, &invitation, secret));
+    CHECK_OK(
+        hm_devices_redeem(parent->node.store, &redemption, &arena, &device, token));
+    CHECK_OK(hm_store_end(parent->node.store, HM_OK));
+    hm_arena_deinit(&arena);
+    hm_village_join(v, n, parent);
+    open_forms(n);
+    return n;
+}
+
 void hm_village_close_node(struct hm_village_node *n)
 {
     hm_forms_close(n->forms);

@@ -48,6 +48,10 @@ struct hm_village_node *hm_village_add(struct hm_village *v, const char *name,
                                        unsigned hamlets);
 /* One more hub, enrolled at the centre for the whole commune, among the laptops. */
 struct hm_village_node *hm_village_add_hub(struct hm_village *v, const char *name);
+/* One more laptop, let in by parent with a code; not in step with it yet. */
+struct hm_village_node *hm_village_let_in(struct hm_village *v, const char *name,
+                                          struct hm_village_node *parent,
+                                          unsigned hamlets);
 /* From now on it syncs with parent, which is known to it after this as an upstream. */
 void hm_village_join(struct hm_village *v, struct hm_village_node *n,
                      struct hm_village_node *parent);
