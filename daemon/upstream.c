@@ -656,7 +656,8 @@ int hm_upstream_sync(struct hm_upstream *u, struct hm_sync_wait *wait)
         wait->timeout_ms == 0 ? UINT64_MAX : uv_now(u->node->loop) + wait->timeout_ms;
     wait->next = u->waits;
     u->waits = wait;
-    if (u->started && !u->running) {
+    /* While another token is read, what is known would be refused. */
+    if (u->started && !u->running && !u->loading) {
         step_type(u, HM_UPSYNC_EV_NOW);
     }
     set_nudge(u);

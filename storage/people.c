@@ -1,9 +1,11 @@
 #include "storage/people.h"
 
+#include <stdlib.h>
 #include <utf8proc.h>
 
 #include "protocol/guard.h"
 #include "storage/body.h"
+#include "storage/people_reset.h"
 #include "storage/units.h"
 
 /* Keys of the bodies. Kept on disk. */
@@ -164,13 +166,32 @@ static int compare_name(void *arg, const struct hm_admin_item *item)
     return err;
 }
 
+/* The name as it is kept, whatever keyboard or file system it came from; *out is
+ * freed by the caller. */
+static int compose(const char *name, utf8proc_uint8_t **out)
+{
+    utf8proc_ssize_t len =
+        utf8proc_map((const utf8proc_uint8_t *)name, 0, out,
+                     UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+
+    return len == UTF8PROC_ERROR_NOMEM ? HM_NOMEM : len < 0 ? HM_INVALID : HM_OK;
+}
+
 int hm_people_find_user(struct hm_store *s, const char *name, struct hm_arena *arena,
                         struct hm_user *out)
 {
     struct hm_user user;
-    struct search search = {.name = name, .arena = arena, .out = &user};
-    int err = hm_items_each(s, HM_ITEM_USER, compare_name, &search);
+    struct search search = {.arena = arena, .out = &user};
+    utf8proc_uint8_t *composed = NULL;
+    int err = compose(name, &composed);
 
+    if (err == HM_OK) {
+        search.name = (const char *)composed;
+        err = hm_items_each(s, HM_ITEM_USER, compare_name, &search);
+    } else if (err == HM_INVALID) {
+        err = HM_NOTFOUND; /* not UTF-8: nobody is called so */
+    }
+    free(composed);
     if (err == HM_OK && !search.found) {
         err = HM_NOTFOUND;
     }
@@ -180,7 +201,7 @@ int hm_people_find_user(struct hm_store *s, const char *name, struct hm_arena *a
     return err;
 }
 
-int hm_people_add_user(struct hm_store *s, const struct hm_user *user, uint32_t *out_id)
+static int add_user(struct hm_store *s, const struct hm_user *user, uint32_t *out_id)
 {
     struct hm_arena arena;
     struct hm_user same;
@@ -205,6 +226,23 @@ int hm_people_add_user(struct hm_store *s, const struct hm_user *user, uint32_t 
     if (err == HM_OK) {
         *out_id = (uint32_t)id;
     }
+    return err;
+}
+
+int hm_people_add_user(struct hm_store *s, const struct hm_user *user, uint32_t *out_id)
+{
+    struct hm_user named = *user;
+    utf8proc_uint8_t *composed = NULL;
+    int err = compose(user->name, &composed);
+
+    if (err == HM_INVALID) {
+        err = hm_store_fail(s, err, "a user's name is not UTF-8");
+    }
+    if (err == HM_OK) {
+        named.name = (const char *)composed;
+        err = add_user(s, &named, out_id);
+    }
+    free(composed);
     return err;
 }
 
@@ -261,6 +299,47 @@ int hm_people_disable_user(struct hm_store *s, uint32_t id)
     return err;
 }
 
+struct others {
+    struct hm_store *s;
+    uint32_t id;
+    enum hm_right right;
+    bool found;
+};
+
+static int look_for_other(void *arg, const struct hm_admin_item *item)
+{
+    struct others *others = arg;
+    struct hm_arena arena;
+    struct hm_user user;
+    struct hm_role role;
+    int err = HM_OK;
+
+    if (others->found || item->id == others->id) {
+        return HM_OK;
+    }
+    hm_arena_init(&arena, SMALL_ARENA);
+    err = read_user(item, &arena, &user);
+    if (err == HM_OK && user.active) {
+        err = hm_people_get_role(others->s, user.role, &arena, &role);
+        others->found = err == HM_OK && hm_people_has_right(&role, others->right);
+        err = err == HM_NOTFOUND ? HM_OK : err;
+    }
+    hm_arena_deinit(&arena);
+    return err;
+}
+
+int hm_people_has_other(struct hm_store *s, uint32_t id, enum hm_right right,
+                        bool *out_other)
+{
+    struct others others = {.s = s, .id = id, .right = right};
+    int err = hm_items_each(s, HM_ITEM_USER, look_for_other, &others);
+
+    if (err == HM_OK) {
+        *out_other = others.found;
+    }
+    return err;
+}
+
 /* Kept apart from the user for fewer eyes: this file knows the item's key. */
 int hm_people_set_passphrase(struct hm_store *s, uint32_t user, const char *hash)
 {
@@ -298,6 +377,14 @@ int hm_people_get_passphrase(struct hm_store *s, uint32_t user,
 
     hm_arena_init(&arena, SMALL_ARENA);
     err = hm_items_get(s, HM_ITEM_PASSPHRASE, user, &arena, &item);
+    if (err == HM_OK || err == HM_NOTFOUND) {
+        int own = hm_people_own_passphrase(s, user, item.version, out_hash);
+
+        if (own != HM_NOTFOUND) {
+            hm_arena_deinit(&arena);
+            return own;
+        }
+    }
     if (err == HM_OK) {
         r.left = item.body;
         for (size_t keys = hm_unpack_map(&r, HM_BODY_KEYS_MAX);

@@ -82,7 +82,8 @@ struct hm_user {
     int64_t disabled_utc_ms; /* 0 while active; set by what disables */
 };
 
-/* name: 1..64 bytes of NFC text without blanks and control characters; case matters.
+/* name: 1..64 bytes of text without blanks and control characters, kept in NFC; case
+ * matters, how marks were typed does not.
  * Role and unit must be there. id is ignored.
  * Errors: as hm_items_put(); HM_EXISTS (the name is taken, by a disabled user too);
  * HM_INVALID. */
@@ -99,12 +100,17 @@ int hm_people_find_user(struct hm_store *s, const char *name, struct hm_arena *a
 int hm_people_list_users(struct hm_store *s, struct hm_arena *arena,
                          struct hm_user **out_users, size_t *out_count) HM_MUST_USE;
 int hm_people_disable_user(struct hm_store *s, uint32_t id) HM_MUST_USE;
+/* Is there another active user whose role has this right? */
+int hm_people_has_other(struct hm_store *s, uint32_t id, enum hm_right right,
+                        bool *out_other) HM_MUST_USE;
 
 /* Keep what hm_people_hash_passphrase() gave. Errors: as hm_items_put();
  * HM_NOTFOUND (no such user); HM_INVALID (not such a hash). */
 int hm_people_set_passphrase(struct hm_store *s, uint32_t user,
                              const char *hash) HM_MUST_USE;
-/* Errors: HM_NOTFOUND (the user has none, or it did not travel to this node). */
+/* What was set here by a code (storage/people_reset.h) goes before what came from the
+ * centre earlier. Errors: HM_NOTFOUND (the user has none, or it did not travel to this
+ * node). */
 int hm_people_get_passphrase(struct hm_store *s, uint32_t user,
                              char out_hash[HM_PASSPHRASE_HASH_BYTES]) HM_MUST_USE;
 

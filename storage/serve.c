@@ -185,7 +185,6 @@ static int store_one(struct hm_store *s, struct hm_forms *forms, struct serving 
                      enum hm_level level)
 {
     bool writes = false;
-    bool brings = false;
     int err = open_request(s, forms, v);
 
     if (err == HM_OK && v->delivers && v->reply->err == HM_OK) {
@@ -205,11 +204,7 @@ static int store_one(struct hm_store *s, struct hm_forms *forms, struct serving 
             break;
         }
         writes = writes || v->wish.type == HM_DOWNSYNC_ACCEPT;
-        brings = true;
         err = carry_out_store(s, v, level);
-    }
-    if (err == HM_OK && v->reply->err == HM_OK && v->delivers && !brings) {
-        refuse(v, HM_DENIED, revoked_text);
     }
     if (err == HM_OK && v->reply->err == HM_OK) {
         err = note_seen(s, v->sender.id, writes);

@@ -160,6 +160,31 @@ static const struct hm_table late_change = {
     .indexes = {"device"},
 };
 
+/* One-time codes that were used at this node. */
+static const struct hm_table reset_code = {
+    .name = "reset_code",
+    .columns = {HM_COLUMN("user_id", INT), HM_COLUMN("code", BLOB),
+                HM_COLUMN("used_utc_ms", INT)},
+    .primary_key = "user_id, code",
+};
+
+/* Passphrases that were set here by such a code; version: of the item that they
+ * replace. */
+static const struct hm_table own_passphrase = {
+    .name = "own_passphrase",
+    .columns = {HM_COLUMN("user_id", INT), HM_COLUMN("hash", TEXT),
+                HM_COLUMN("version", INT)},
+    .primary_key = "user_id",
+};
+
+/* Wrong passphrases and codes in a row. */
+static const struct hm_table guess = {
+    .name = "guess",
+    .columns = {HM_COLUMN("user_id", INT), HM_COLUMN("wrong", INT),
+                HM_COLUMN("last_utc_ms", INT)},
+    .primary_key = "user_id",
+};
+
 /* A cache of protocol/policy.h's view; rebuilt from the states at any time. */
 static const struct hm_table conflict = {
     .name = "conflict_at",
@@ -298,12 +323,13 @@ static const struct hm_table dictionary = {
 const struct hm_migration hm_tables_migrations[] = {
     {.number = 1,
      .name = "base",
-     .tables = {&meta,        &incarnation, &entry,       &segment,    &history,
-                &household,   &home,        &standing,    &feed,       &mark,
-                &cursor,      &receipt,     &item,        &quarantine, &conflict,
-                &token,       &invitation,  &import_line, &blob,       &blob_piece,
-                &dictionary,  &redirect,    &decision,    &notice,     &likeness,
-                &late_change, &alarms,      &opening,     &claim,      &lacking}},
+     .tables = {&meta,        &incarnation,    &entry,       &segment,    &history,
+                &household,   &home,           &standing,    &feed,       &mark,
+                &cursor,      &receipt,        &item,        &quarantine, &conflict,
+                &token,       &invitation,     &import_line, &blob,       &blob_piece,
+                &dictionary,  &redirect,       &decision,    &notice,     &likeness,
+                &late_change, &alarms,         &opening,     &claim,      &lacking,
+                &reset_code,  &own_passphrase, &guess}},
 };
 
 const size_t hm_tables_migration_count =

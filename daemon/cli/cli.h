@@ -93,6 +93,7 @@ int hm_cli_repair_run(struct hm_cli *cli);
 int hm_cli_restore_run(struct hm_cli *cli);
 int hm_cli_user_run_add(struct hm_cli *cli);
 int hm_cli_user_run_passwd(struct hm_cli *cli);
+int hm_cli_user_run_check(struct hm_cli *cli);
 int hm_cli_sync_run(struct hm_cli *cli);
 int hm_cli_save_run(struct hm_cli *cli);
 int hm_cli_import_run(struct hm_cli *cli);
@@ -107,6 +108,7 @@ int hm_cli_metrics_run(struct hm_cli *cli);
 /* Printers for people; document is what the table of docs/api.md says. */
 void hm_cli_show_status(struct hm_cli *cli, const json_t *document);
 void hm_cli_show_invitation(struct hm_cli *cli, const json_t *document);
+void hm_cli_show_reset(struct hm_cli *cli, const json_t *document);
 void hm_cli_show_enrolled(struct hm_cli *cli, const json_t *document);
 void hm_cli_show_sync(struct hm_cli *cli, const json_t *document);
 void hm_cli_show_paused(struct hm_cli *cli, const json_t *document);

@@ -52,6 +52,17 @@ static const struct hm_cli_option user_options[] = {
     NEED("unit", HM_CLI_BODY, "CODE", "the unit that the person works for"),
     {"full-name", 0, HM_CLI_TEXT, HM_CLI_BODY, false, "TEXT", "full_name", "the person's name as it is written"},
     END};
+static const struct hm_cli_option user_change_options[] = {
+    TEXT("role", HM_CLI_BODY, "ROLE", "another role of the programme"),
+    TEXT("unit", HM_CLI_BODY, "CODE", "another unit that the person works for"),
+    {"full-name", 0, HM_CLI_TEXT, HM_CLI_BODY, false, "TEXT", "full_name", "the person's name as it is written"},
+    END};
+static const struct hm_cli_option passwd_options[] = {
+    TEXT("code", HM_CLI_BODY, "CODE", "a code of \"user reset\": sets it on this laptop, also without a link"),
+    END};
+static const struct hm_cli_option reset_options[] = {
+    TEXT("device", HM_CLI_BODY, "ID", "for this device (default: every laptop on whose hamlets the person works)"),
+    END};
 static const struct hm_cli_option unit_options[] = {
     TEXT("under", HM_CLI_QUERY, "CODE", "only what lies below this unit"),
     TEXT("at", HM_CLI_QUERY, "DATE", "as it was on this day (2026-01-31)"),
@@ -191,10 +202,21 @@ static const struct hm_cli_command table[] = {
     {.name = "user list", .args = "", .summary = "List the people with accounts",
      .method = GET, .path = "users", .columns = user_columns, .empty = "No users."},
     {.name = "user passwd", .args = "NAME", .summary = "Set a new passphrase, from standard input",
-     .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .options = passwd_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
      .path = "users/{}/passphrase", .run = hm_cli_user_run_passwd},
     {.name = "user disable", .args = "NAME", .summary = "Close an account",
      .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "users/{}/disable"},
+    {.name = "user enable", .args = "NAME", .summary = "Open a closed account again",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "users/{}/enable"},
+    {.name = "user change", .args = "NAME", .summary = "Give a person another role or unit",
+     .options = user_change_options, .arg_count_min = 1, .arg_count_max = 1,
+     .method = POST, .path = "users/{}/change"},
+    {.name = "user reset", .args = "NAME", .summary = "Make a one-time code for who forgot the passphrase",
+     .options = reset_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+     .path = "users/{}/reset", .show = hm_cli_show_reset},
+    {.name = "user check", .args = "NAME", .summary = "Say whether a passphrase is right here, from standard input",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "users/{}/check",
+     .run = hm_cli_user_run_check},
     {.name = "unit list", .args = "", .summary = "List provinces, districts, communes and hamlets",
      .options = unit_options, .method = GET, .path = "units", .columns = unit_columns,
      .empty = "No units."},

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "daemon/cli/cli.h"
+#include "daemon/cli/cli_print.h"
 
 enum { PASSPHRASE_BYTES_MAX = 1024 };
 
@@ -106,7 +107,40 @@ int hm_cli_user_run_add(struct hm_cli *cli)
     return send_with_passphrase(cli, hm_cli_request_body(&cli->args, 0));
 }
 
+/* With a code the passphrase is set at this node alone. */
 int hm_cli_user_run_passwd(struct hm_cli *cli)
 {
+    const struct hm_cli_command *row = cli->args.command;
+    struct hm_cli_command redeem = *row;
+    json_t *body = hm_cli_request_body(&cli->args, 1);
+    int code;
+
+    if (json_object_get(body, "code") != NULL) {
+        redeem.path = "users/{}/redeem";
+        cli->args.command = &redeem;
+    }
+    code = send_with_passphrase(cli, body);
+    cli->args.command = row;
+    return code;
+}
+
+int hm_cli_user_run_check(struct hm_cli *cli)
+{
     return send_with_passphrase(cli, json_object());
+}
+
+void hm_cli_show_reset(struct hm_cli *cli, const json_t *document)
+{
+    json_t *codes = json_object_get(document, "codes");
+    const json_t *code;
+    size_t at;
+
+    json_array_foreach(codes, at, code)
+    {
+        hm_cli_print_fill(cli->out, code,
+                          "{code}  on {name} ({device}), once, until {expires}\n");
+    }
+    hm_cli_print_fill(cli->out, document,
+                      "On that laptop, also without a link: hamlet user passwd {user} "
+                      "--code CODE\n");
 }

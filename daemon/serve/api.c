@@ -38,6 +38,11 @@ static const struct route routes[] = {
     {"POST", "users", HM_API_WRITE, TX_WRITE, HM_RIGHT_USER_ADMIN, NULL, "name role unit full_name passphrase", NULL, hm_people_handle_add},
     {"POST", "users/{}/passphrase", HM_API_WRITE, TX_WRITE, 0, NULL, "passphrase", NULL, hm_people_handle_passphrase},
     {"POST", "users/{}/disable", HM_API_WRITE, TX_WRITE, HM_RIGHT_USER_ADMIN, NULL, NULL, NULL, hm_people_handle_disable},
+    {"POST", "users/{}/enable", HM_API_WRITE, TX_WRITE, HM_RIGHT_USER_ADMIN, NULL, NULL, NULL, hm_people_handle_enable},
+    {"POST", "users/{}/change", HM_API_WRITE, TX_WRITE, HM_RIGHT_USER_ADMIN, NULL, "role unit full_name", NULL, hm_people_handle_change},
+    {"POST", "users/{}/reset", HM_API_WRITE, TX_WRITE, HM_RIGHT_USER_ADMIN, NULL, "device", NULL, hm_people_handle_reset},
+    {"POST", "users/{}/redeem", HM_API_WRITE, TX_OWN, 0, NULL, "code passphrase", NULL, hm_people_handle_redeem},
+    {"POST", "users/{}/check", HM_API_WRITE, TX_OWN, 0, NULL, "passphrase", NULL, hm_people_handle_check},
     {"GET", "units", HM_API_READ, TX_READ, 0, "under at", NULL, NULL, hm_units_handle_list},
     {"POST", "units/import", HM_API_UPLOAD, TX_WRITE, HM_RIGHT_UNIT_ADMIN, "name", NULL, CSV, hm_units_handle_import},
     {"GET", "rounds", HM_API_READ, TX_READ, 0, NULL, NULL, NULL, hm_rounds_handle_list},
@@ -271,7 +276,7 @@ static int run_own(struct hm_call *call, const struct route *route)
 
     if (err == HM_OK) {
         err = hm_call_identify(call);
-        if (err == HM_OK) {
+        if (err == HM_OK && route->right != 0) {
             err = hm_call_require(call, (enum hm_right)route->right);
         }
         err = hm_store_end(call->s, err);

@@ -349,6 +349,7 @@ static void ask(struct enrolling *e)
 static int check_free(struct enrolling *e, struct hm_store *s, struct hm_arena *arena)
 {
     enum hm_node_role role = HM_NODE_NEW;
+    struct hm_device own;
     struct hm_bytes url;
     struct hm_bytes pin;
     int err = hm_store_role(s, &role);
@@ -369,7 +370,13 @@ static int check_free(struct enrolling *e, struct hm_store *s, struct hm_arena *
         e->goes_on =
             hm_bytes_equal(url, hm_bytes_str(e->url)) &&
             hm_bytes_equal(pin, hm_bytes_of(e->code.key_hash, sizeof e->code.key_hash));
-        if (!e->goes_on) {
+        err = hm_devices_get(s, hm_store_device(s), arena, &own);
+        if (e->goes_on && err == HM_OK && !own.active) {
+            e->goes_on = false; /* revoked: the code lets it in again */
+            return HM_OK;
+        }
+        err = err == HM_NOTFOUND ? HM_OK : err;
+        if (err == HM_OK && !e->goes_on) {
             (void)snprintf(e->why, sizeof e->why, "this node is enrolled at %.*s",
                            (int)(url.len > 200 ? 200 : url.len),
                            (const char *)url.data);

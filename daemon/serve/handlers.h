@@ -20,6 +20,12 @@ int hm_people_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_people_handle_add(struct hm_call *call) HM_MUST_USE;
 int hm_people_handle_passphrase(struct hm_call *call) HM_MUST_USE;
 int hm_people_handle_disable(struct hm_call *call) HM_MUST_USE;
+int hm_people_handle_enable(struct hm_call *call) HM_MUST_USE;
+int hm_people_handle_change(struct hm_call *call) HM_MUST_USE;
+int hm_people_handle_reset(struct hm_call *call) HM_MUST_USE;
+/* These two open their own transactions. */
+int hm_people_handle_redeem(struct hm_call *call) HM_MUST_USE;
+int hm_people_handle_check(struct hm_call *call) HM_MUST_USE;
 
 int hm_units_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_units_handle_import(struct hm_call *call) HM_MUST_USE;

@@ -184,23 +184,129 @@ int hm_people_handle_passphrase(struct hm_call *call)
     return err == HM_OK ? user_json(call, &user, &call->reply) : err;
 }
 
+/* A user of the path whom the asker may administer. */
+static int find_administered(struct hm_call *call, struct hm_user *out)
+{
+    struct hm_role role;
+    int err = find(call, out);
+
+    if (err == HM_OK) {
+        err = hm_people_get_role(call->s, out->role, &call->arena, &role);
+    }
+    return err == HM_OK ? check_role(call, &role) : err;
+}
+
+static int answer_user(struct hm_call *call, uint32_t id)
+{
+    struct hm_user user;
+    int err = hm_people_get_user(call->s, id, &call->arena, &user);
+
+    return err == HM_OK ? user_json(call, &user, &call->reply) : err;
+}
+
+/* Somebody must be left who can let others in again. */
+static int check_not_last(struct hm_call *call, const struct hm_user *user)
+{
+    struct hm_role role;
+    bool other = false;
+    int err = hm_people_get_role(call->s, user->role, &call->arena, &role);
+
+    if (err != HM_OK || !user->active ||
+        !hm_people_has_right(&role, HM_RIGHT_USER_ADMIN)) {
+        return err;
+    }
+    err = hm_people_has_other(call->s, user->id, HM_RIGHT_USER_ADMIN, &other);
+    if (err == HM_OK && !other) {
+        err = hm_call_fail(call, HM_INVALID,
+                           "%s is the last one who may administer users: add another "
+                           "first",
+                           user->name);
+    }
+    return err;
+}
+
 int hm_people_handle_disable(struct hm_call *call)
 {
     struct hm_user user;
-    struct hm_role role;
-    int err = find(call, &user);
+    int err = find_administered(call, &user);
 
     if (err == HM_OK) {
-        err = hm_people_get_role(call->s, user.role, &call->arena, &role);
-    }
-    if (err == HM_OK) {
-        err = check_role(call, &role);
+        err = check_not_last(call, &user);
     }
     if (err == HM_OK) {
         err = hm_people_disable_user(call->s, user.id);
     }
+    return err == HM_OK ? answer_user(call, user.id) : err;
+}
+
+int hm_people_handle_enable(struct hm_call *call)
+{
+    struct hm_user user;
+    int err = find_administered(call, &user);
+
     if (err == HM_OK) {
-        err = hm_people_get_user(call->s, user.id, &call->arena, &user);
+        user.active = true;
+        err = hm_people_change_user(call->s, &user);
     }
-    return err == HM_OK ? user_json(call, &user, &call->reply) : err;
+    return err == HM_OK ? answer_user(call, user.id) : err;
+}
+
+/* What the body says of a user; the rest stays. */
+static int read_changes(struct hm_call *call, struct hm_user *user, bool *out_role)
+{
+    const struct hm_unit *unit = NULL;
+    const char *full_name = NULL;
+    const char *role_code = NULL;
+    const char *unit_code = NULL;
+    struct hm_role role;
+    int err = hm_api_json_text(call, call->body, "role", false, &role_code);
+
+    if (err == HM_OK) {
+        err = hm_api_json_text(call, call->body, "unit", false, &unit_code);
+    }
+    if (err == HM_OK) {
+        err = hm_api_json_text(call, call->body, "full_name", false, &full_name);
+    }
+    if (err == HM_OK && role_code != NULL) {
+        err = hm_people_find_role(call->s, role_code, &call->arena, &role);
+        if (err == HM_NOTFOUND) {
+            return hm_call_fail(call, HM_INVALID, "there is no role %s", role_code);
+        }
+        if (err == HM_OK) {
+            err = check_role(call, &role);
+        }
+        *out_role = err == HM_OK && role.id != user->role;
+        user->role = err == HM_OK ? role.id : user->role;
+    }
+    if (err == HM_OK && unit_code != NULL) {
+        err = hm_call_unit(call, unit_code, &unit);
+        err = err == HM_NOTFOUND ? HM_INVALID : err;
+        if (err == HM_OK && !hm_call_may_see(call, unit->id)) {
+            err = hm_call_fail(call, HM_DENIED, "%s does not work in %s",
+                               call->asker.name, unit_code);
+        }
+        user->unit = err == HM_OK ? unit->id : user->unit;
+    }
+    user->full_name = full_name == NULL ? user->full_name : full_name;
+    return err;
+}
+
+int hm_people_handle_change(struct hm_call *call)
+{
+    struct hm_user user;
+    struct hm_user before;
+    bool role_changes = false;
+    int err = find_administered(call, &user);
+
+    before = user;
+    if (err == HM_OK) {
+        err = read_changes(call, &user, &role_changes);
+    }
+    if (err == HM_OK && role_changes) {
+        err = check_not_last(call, &before);
+    }
+    if (err == HM_OK) {
+        err = hm_people_change_user(call->s, &user);
+    }
+    return err == HM_OK ? answer_user(call, user.id) : err;
 }

@@ -62,6 +62,8 @@ HM_TEST(devices_are_invited_and_revoked)
                    (unsigned long long)device.id);
     assert_int_equal(post(path, "{\"reason\":\"stolen\"}"), 200);
     assert_string_equal(at("state"), "revoked");
+    assert_string_equal(at("revoked_work"), "0");
+    assert_string_equal(at("late"), "0");
     assert_string_equal(at("name"), "Thôn 1");
     assert_string_equal(at("scopes.0"), "19885001");
     assert_int_equal(post("devices/0000000000000001/revoke", "{}"), 404);
@@ -109,6 +111,73 @@ HM_TEST(people_are_managed)
     assert_int_equal(hm_test_api_get(&api, "units"), 403);
     api.user = NULL;
     assert_int_equal(post("users/nobody/disable", ""), 404);
+    hm_test_api_close(&api);
+}
+
+/* Nobody shuts the last door behind them; a closed account opens again; a role changes
+ * with its rank. */
+HM_TEST(the_last_administrator_stays)
+{
+    hm_test_api_open(&api);
+    assert_int_equal(post("users", USER("quản-trị", "admin", "19885")), 201);
+    assert_int_equal(post("users", USER("b", "officer", "19885")), 201);
+    assert_int_equal(post("users/quản-trị/disable", ""), 400);
+    assert_non_null(strstr(api.text, "the last one who may administer users"));
+    assert_int_equal(post("users/quản-trị/change", "{\"role\":\"officer\"}"), 400);
+    assert_int_equal(post("users/b/change", "{\"role\":\"king\"}"), 400);
+    assert_int_equal(post("users/b/change", "{\"unit\":\"nowhere\"}"), 400);
+    assert_int_equal(post("users/b/change", "{\"role\":\"admin\",\"full_name\":\"B\"}"),
+                     200);
+    assert_string_equal(at("role"), "admin");
+    assert_string_equal(at("full_name"), "B");
+    assert_string_equal(at("unit"), "19885");
+    assert_int_equal(post("users/quản-trị/disable", ""), 200);
+    assert_int_equal(post("users/b/disable", ""), 400);
+    assert_int_equal(post("users/quản-trị/enable", ""), 200);
+    assert_string_equal(at("state"), "active");
+    assert_int_equal(post("users/b/change", "{\"role\":\"officer\"}"), 200);
+    api.user = "b";
+    assert_int_equal(post("users/b/change", "{\"role\":\"admin\"}"), 403);
+    assert_int_equal(post("users/quản-trị/enable", ""), 403);
+    api.user = NULL;
+    hm_test_api_close(&api);
+}
+
+/* Who forgot a passphrase gets a code; whoever only guesses is slowed down, and a guess
+ * counts although its request is refused. */
+HM_TEST(a_forgotten_passphrase_is_reset)
+{
+    char body[128];
+    char code[32];
+
+    hm_test_api_open(&api);
+    assert_int_equal(post("users", USER("lan", "enumerator", "19885001")), 201);
+    assert_int_equal(post("users/lan/check", "{\"passphrase\":\"quite long\"}"), 200);
+    assert_int_equal(post("users/lan/reset", "{}"), 404); /* no laptop yet */
+    (void)snprintf(body, sizeof body, "{\"device\":\"%016llx\"}",
+                   (unsigned long long)hm_store_device(api.node.store));
+    assert_int_equal(post("users/lan/reset", body), 201);
+    assert_int_equal(hm_test_api_count(&api, "codes"), 1);
+    (void)snprintf(code, sizeof code, "%s", at("codes.0.code"));
+    assert_int_equal(post("users/lan/redeem",
+                          "{\"code\":\"0000-0000-0000-0000\",\"passphrase\":\"new\"}"),
+                     403);
+    (void)snprintf(body, sizeof body, "{\"code\":\"%s\",\"passphrase\":\"new one\"}",
+                   code);
+    assert_int_equal(post("users/lan/redeem", body), 200);
+    assert_int_equal(post("users/lan/redeem", body), 403);
+    assert_int_equal(post("users/lan/check", "{\"passphrase\":\"new one\"}"), 200);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(post("users/lan/check", "{\"passphrase\":\"quite long\"}"),
+                         403);
+    }
+    assert_int_equal(post("users/lan/check", "{\"passphrase\":\"new one\"}"), 403);
+    assert_non_null(strstr(api.text, "too many wrong guesses"));
+    assert_int_equal(post("users/lan/disable", ""), 200);
+    assert_int_equal(post("users/lan/reset", body), 400); /* a member of no reset */
+    assert_int_equal(post("users/lan/reset", "{}"), 403);
+    assert_int_equal(post("users/nobody/reset", "{}"), 404);
+    assert_int_equal(post("users/nobody/check", "{\"passphrase\":\"x\"}"), 404);
     hm_test_api_close(&api);
 }
 

@@ -234,10 +234,10 @@ HM_TEST(a_quarantined_change_is_shown_exported_released)
                      E2E_DONE);
     (void)e2e_sync(p.laptop);
     e2e_pause(p.laptop);
+    (void)e2e_ok(p.centre, "user", "disable", "lan", NULL);
     answer = e2e_ok_input(p.laptop, e2e_new_save(E2E_HAMLET_A, "Hồ Thị Chờ", 2), "--as",
                           "lan", "household", "put", NULL);
     change = e2e_str(answer, "change");
-    (void)e2e_ok(p.centre, "user", "disable", "lan", NULL);
     e2e_resume(p.laptop);
     (void)e2e_end(e2e_begin(p.laptop, NULL, "sync", NULL), E2E_CLI_S);
 

@@ -120,7 +120,9 @@ HM_TEST(what_was_written_before_is_welcome)
     CHECK_OK(hm_items_count(a->node.store, HM_ITEM_UNIT, &count));
     CHECK_OK(hm_store_end(a->node.store, HM_OK));
     assert_true(count > 3);
-    assert_int_equal(exchange(&adopt), HM_DENIED); /* it has nothing to deliver */
+    assert_int_equal(exchange(&adopt), HM_OK); /* it has nothing to deliver */
+    assert_true(adopt.revoked);
+    assert_int_equal(hm_village_households(a), 1);
     put(v.name, "still saved");
     assert_int_equal(exchange(&adopt), HM_OK);
     assert_int_equal(revoked_work(), 2);
