@@ -58,6 +58,19 @@ static const char *set_public(struct hm_config *config, const char *value)
                : "HOST:PORT";
 }
 
+static const char *set_syncs(struct hm_config *config, const char *value)
+{
+    char *end = NULL;
+    long syncs = strtol(value, &end, 10);
+
+    if (value[0] < '0' || value[0] > '9' || *end != 0 || syncs < 1 ||
+        syncs > HM_CONFIG_HUB_SYNCS_MAX) {
+        return "a number of syncs at once from 1 to 256";
+    }
+    config->hub_syncs = (uint32_t)syncs;
+    return NULL;
+}
+
 static const char *set_store(struct hm_config *config, const char *value)
 {
     if (strstr(value, "://") != NULL) {
@@ -211,6 +224,7 @@ static const struct setting settings[] = {
     {"proxy", "user", set_proxy_user},
     {"proxy", "no_proxy", set_proxy_except},
     {"proxy", "password_file", set_proxy_file},
+    {"hub", "syncs", set_syncs},
 };
 
 enum { SETTING_COUNT = sizeof settings / sizeof settings[0] };
@@ -223,6 +237,7 @@ void hm_config_init(struct hm_config *config)
                                  .disk_reserve_mb = 8,
                                  .disk_check_s = 10,
                                  .sync_patience_s = 60,
+                                 .hub_syncs = 64,
                                  .store = "store.db"};
     config->web = (struct hm_config_address){.on = true, .port = 8470};
     (void)strcpy(config->web.host, "127.0.0.1");

@@ -17,6 +17,7 @@ enum {
     HM_CONFIG_TEXT_MAX = 160, /* of a value, with its NUL */
     HM_CONFIG_DISK_MB_MAX = 1024 * 1024,
     HM_CONFIG_DISK_CHECK_S_MAX = 3600,
+    HM_CONFIG_HUB_SYNCS_MAX = 256,
     HM_CONFIG_PATIENCE_S_MIN = 2,
     HM_CONFIG_PATIENCE_S_MAX = 600
 };
@@ -53,6 +54,7 @@ struct hm_config {
     struct hm_config_address web;         /* [web] address */
     struct hm_config_address listen;      /* [hub] listen */
     char public_to[HM_CONFIG_TEXT_MAX];   /* [hub] public, HOST:PORT; "": listen's */
+    uint32_t hub_syncs;                   /* [hub] syncs, 1..256 */
     char store[HM_CONFIG_TEXT_MAX];       /* [store] path, below DIR unless absolute */
     enum hm_journal_level level;          /* [log] level */
     uint32_t disk_warn_mb;                /* [disk] warn_mb */

@@ -127,11 +127,24 @@ static void count_exchange(struct hm_sync_wait *wait,
     wait->digest_equal = x->outcome == HM_UPSTREAM_OK && x->adopt.digest_equal;
 }
 
+/* The hub has given this node a time that lies before the end of who waits. */
+static bool waits_its_turn(const struct hm_upstream *u, const struct hm_sync_wait *wait)
+{
+    const struct hm_upstream_exchange *x = &u->exchange;
+
+    return x->outcome == HM_UPSTREAM_OFFLINE && x->err == HM_AGAIN && wait->settle &&
+           x->retry_after_ms > 0 && wait->deadline_ms != UINT64_MAX &&
+           uv_now(u->node->loop) + x->retry_after_ms < wait->deadline_ms;
+}
+
 /* False: it goes on waiting. */
 static bool judge_wait(struct hm_upstream *u, struct hm_sync_wait *wait)
 {
     const struct hm_upstream_exchange *x = &u->exchange;
 
+    if (waits_its_turn(u, wait)) {
+        return false;
+    }
     if (x->outcome != HM_UPSTREAM_OK) {
         end_wait(u, wait,
                  x->outcome == HM_UPSTREAM_REFUSED ? HM_SYNC_REFUSED : HM_SYNC_OFFLINE,
@@ -264,7 +277,9 @@ static void on_nudge(uv_timer_t *timer);
 static void set_nudge(struct hm_upstream *u)
 {
     uint64_t now = uv_now(u->node->loop);
-    uint64_t at = u->nudge_wanted ? now + NUDGE_MS : UINT64_MAX;
+    uint64_t later =
+        u->exchange.outcome == HM_UPSTREAM_OK ? 0 : u->exchange.retry_after_ms;
+    uint64_t at = u->nudge_wanted ? now + NUDGE_MS + later : UINT64_MAX;
 
     for (struct hm_sync_wait *wait = u->waits; wait != NULL; wait = wait->next) {
         at = wait->deadline_ms < at ? wait->deadline_ms : at;
@@ -308,7 +323,8 @@ static void serve_waits(struct hm_upstream *u)
         for (struct hm_sync_wait *wait = u->waits; wait != NULL; wait = wait->next) {
             at_once = at_once || !wait->seen;
         }
-        if (at_once || !moved_nothing(&u->exchange)) {
+        if (at_once ||
+            (u->exchange.outcome == HM_UPSTREAM_OK && !moved_nothing(&u->exchange))) {
             step_type(u, HM_UPSYNC_EV_NOW);
         } else {
             u->nudge_wanted = true;

@@ -4,7 +4,7 @@
  * Happy path: head() sees a token and accepts a body; serve_all() on the writer checks
  * tokens and serves; on_served() answers.
  * Failures: no token is 401 from the head; a wrong one is 401 behind the body; too many
- * at once are 503 with a time to come back. */
+ * at once are 503 from the head, each with a time of its own to come back. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +13,16 @@
 
 #include "daemon/exchange.h"
 #include "daemon/upstream.h"
+#include "protocol/admission.h"
 #include "storage/devices.h"
 #include "storage/serve.h"
 
-enum { BODIES_MAX = 64, RETRY_S_MIN = 5, RETRY_S_SPAN = 25, DAMAGED_RETRY_S = 600 };
+enum { RETRY_S_MIN = 5, RETRY_S_SPAN = 25, DAMAGED_RETRY_S = 600 };
 
 struct sync_exchange {
     struct hm_exchange x;
-    bool counted;
+    uint64_t key;   /* of admission, as long as it has a place; 0: none */
+    uint32_t group; /* a unit that its device is assigned; 0: none known */
     uint8_t token[HM_DEVICE_TOKEN_BYTES];
     struct hm_buf body;
     int64_t received_utc_ms;
@@ -32,7 +34,7 @@ struct sync_exchange {
 };
 
 /* On the loop alone. */
-static unsigned bodies;
+static struct hm_admission admission;
 
 static bool read_token(const char *authorization, uint8_t out[HM_DEVICE_TOKEN_BYTES])
 {
@@ -43,6 +45,30 @@ static bool read_token(const char *authorization, uint8_t out[HM_DEVICE_TOKEN_BY
            sodium_hex2bin(out, HM_DEVICE_TOKEN_BYTES, text, strlen(text), NULL, &len,
                           NULL) == 0 &&
            len == HM_DEVICE_TOKEN_BYTES;
+}
+
+/* False: it was told when to come back. */
+static bool enter(struct sync_exchange *sync)
+{
+    struct hm_node *node = sync->x.node;
+    uint64_t now_ms = uv_now(node->loop);
+    uint32_t retry_s = 0;
+    uint64_t key;
+
+    if (admission.places == 0) {
+        hm_admission_init(&admission, node->config.hub_syncs);
+    }
+    memcpy(&key, sync->token, sizeof key);
+    key = key == 0 ? 1 : key;
+    if (!hm_admission_enter(&admission, key, now_ms, randombytes_random(), &retry_s)) {
+        node->syncs_refused++;
+        hm_http_answer_problem(sync->x.req, 503, retry_s,
+                               "too many syncs at once, this one's turn is in %u s",
+                               (unsigned)retry_s);
+        return false;
+    }
+    sync->key = key;
+    return true;
 }
 
 static void head(struct hm_exchange *x)
@@ -59,15 +85,9 @@ static void head(struct hm_exchange *x)
         hm_http_answer_problem(x->req, 415, 0, "a sync is application/octet-stream");
         return;
     }
-    if (bodies >= BODIES_MAX) {
-        x->node->syncs_refused++;
-        hm_http_answer_problem(x->req, 503,
-                               RETRY_S_MIN + randombytes_uniform(RETRY_S_SPAN),
-                               "too many syncs at once, come back later");
+    if (!enter(sync)) {
         return;
     }
-    bodies++;
-    sync->counted = true;
     hm_http_request_accept(x->req, HM_HTTP_BODY_MEMORY, HM_REQUEST_BYTES_MAX);
 }
 
@@ -92,6 +112,7 @@ static int check_tokens(struct hm_store *s, struct hm_store_job **jobs, size_t c
         sync->known = err == HM_OK;
         if (err == HM_OK) {
             sync->device = device.id;
+            sync->group = device.scope_count == 0 ? 0 : device.scopes[0];
         } else if (err == HM_DENIED) {
             (void)snprintf(sync->why, sizeof sync->why, "%s", hm_store_errmsg(s));
             err = HM_OK;
@@ -206,7 +227,9 @@ static void done(struct hm_exchange *x)
 {
     struct sync_exchange *sync = (struct sync_exchange *)x;
 
-    bodies -= sync->counted ? 1 : 0;
+    if (sync->key != 0) {
+        hm_admission_leave(&admission, sync->key, sync->group, uv_now(x->node->loop));
+    }
     hm_buf_deinit(&sync->body);
     hm_serve_reply_deinit(&sync->reply);
     sodium_memzero(sync->token, sizeof sync->token);

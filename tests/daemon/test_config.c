@@ -54,6 +54,7 @@ HM_TEST(settings_are_taken)
     assert_int_equal(config.disk_reserve_mb, 8);
     assert_int_equal(config.disk_check_s, 1);
     assert_int_equal(config.sync_patience_s, 60);
+    assert_int_equal(config.hub_syncs, 64);
     assert_int_equal(config.metered, HM_CONFIG_METERED_AUTO);
     assert_int_equal(config.windows.count, 0);
     assert_string_equal(config.proxy, "");
@@ -125,6 +126,8 @@ HM_TEST(bad_values_are_refused)
                                          "[sync]\nwindow = at night",
                                          "[sync]\npatience_s = 1",
                                          "[sync]\npatience_s = 601",
+                                         "[hub]\nsyncs = 0",
+                                         "[hub]\nsyncs = 257",
                                          "[proxy]\nurl = proxy:3128",
                                          "[proxy]\nurl = https://proxy:3128",
                                          "[proxy]\nurl = http://a b:1",

@@ -1,12 +1,12 @@
 /* A link as villages have them: 2 kB/s, 0.8 s there and 0.8 s back, and gone every ten
- * seconds. In the short form it is ten times faster and lives two seconds. */
+ * seconds. In the short form it is ten times faster and lives two and a half. */
 #include <string.h>
 
 #include "tests/support/child.h"
 #include "tests/support/e2e_links.h"
 #include "tests/support/test.h"
 
-enum { HOUSEHOLDS = 60, DAY = 20, TRIES_MAX = 60 };
+enum { HOUSEHOLDS = 30, DAY = 20, TRIES_MAX = 60 };
 
 static void make_bad(struct e2e_node *node)
 {
@@ -15,7 +15,7 @@ static void make_bad(struct e2e_node *node)
     hm_proxy_set(node->proxy,
                  &(struct hm_proxy_mode){.bytes_per_s = 2000 * times,
                                          .delay_ms = 800 / times,
-                                         .cut_every_ms = e2e_long() ? 10000 : 2000});
+                                         .cut_every_ms = e2e_long() ? 10000 : 2500});
 }
 
 /* A person who tries again until it is done. Returns the tries. */

@@ -14,7 +14,7 @@
 #include "tests/support/ports.h"
 #include "tests/support/test.h"
 
-enum { NODES_MAX = 16, LOG_TAIL_BYTES = 6000 };
+enum { NODES_MAX = 56, LOG_TAIL_BYTES = 6000 };
 
 struct e2e_job {
     pid_t pid;
