@@ -78,7 +78,8 @@ static int on_told(CURL *easy, curl_infotype type, char *text, size_t len, void 
     } told[] = {{"unexpected TLS packet", HM_HTTP_STRANGER},
                 {"unsupported version packet", HM_HTTP_STRANGER},
                 {"record packet with illegal version", HM_HTTP_STRANGER},
-                {"Proxy CONNECT aborted", HM_HTTP_PROXY_FAILS}};
+                {"Proxy CONNECT aborted", HM_HTTP_PROXY_FAILS},
+                {"Resolving timed out", HM_HTTP_NO_NAME}};
     struct hm_http_call *call = cls;
 
     (void)easy;
@@ -118,7 +119,9 @@ static enum hm_http_trouble trouble_of(const struct hm_http_call *call, CURLcode
     case CURLE_PROXY:
         return HM_HTTP_PROXY_FAILS;
     case CURLE_OPERATION_TIMEDOUT:
-        return call->connected ? HM_HTTP_SILENT : HM_HTTP_NO_CONNECTION;
+        return call->connected                 ? HM_HTTP_SILENT
+               : call->told == HM_HTTP_NO_NAME ? HM_HTTP_NO_NAME
+                                               : HM_HTTP_NO_CONNECTION;
     default:
         return HM_HTTP_BROKEN;
     }
@@ -566,6 +569,7 @@ static CURLcode set_limits(CURL *easy, const struct hm_http_call *call)
     /* HTTP/1.1: the peer speaks no other, one call runs at a time on a connection, and
      * the preface and settings of HTTP/2 cost bytes on each new one. */
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else a portal's lie outlives the portal */
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_TCP_KEEPALIVE, 1L);
     SET(CURLOPT_NOSIGNAL, 1L);

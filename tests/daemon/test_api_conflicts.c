@@ -460,92 +460,90 @@ HM_TEST(undo_of_nothing)
         hm_test_api_post(&api, "conflicts/undo", "{\"change\":\"00000000000000ff\"}"),
         404);
     assert_int_equal(hm_test_api_post(&api, "conflicts/undo", "{}"), 400);
+    hm_test_api_close(&api);
+}
 
-    /* One refused change of device 5: a text of a household's own row, over `replaced`.
-     */
-    static void hold_one(uint64_t n, const struct hm_household_id *household,
-                         const char *field_name, const char *packed, uint64_t replaced,
-                         int reason)
-    {
-        struct hm_dot before = {77, replaced};
-        struct hm_cell_write cell = {.value = hm_bytes_str(packed),
-                                     .replaced = &before,
-                                     .replaced_count = replaced == 0 ? 0 : 1};
-        struct hm_row_write row = {.cells = &cell, .cell_count = 1};
-        struct hm_change change = {
-            .rows = &row, .row_count = 1, .household = *household};
-        struct hm_quarantine_entry entry = {.dot = {77, n},
-                                            .device = 5,
-                                            .reason = reason,
-                                            .detail = "held",
-                                            .household = *household};
-        struct hm_buf bytes;
+/* One refused change of device 5: a text of a household's own row, over `replaced`.
+ */
+static void hold_one(uint64_t n, const struct hm_household_id *household,
+                     const char *field_name, const char *packed, uint64_t replaced,
+                     int reason)
+{
+    struct hm_dot before = {77, replaced};
+    struct hm_cell_write cell = {.value = hm_bytes_str(packed),
+                                 .replaced = &before,
+                                 .replaced_count = replaced == 0 ? 0 : 1};
+    struct hm_row_write row = {.cells = &cell, .cell_count = 1};
+    struct hm_change change = {.rows = &row, .row_count = 1, .household = *household};
+    struct hm_quarantine_entry entry = {.dot = {77, n},
+                                        .device = 5,
+                                        .reason = reason,
+                                        .detail = "held",
+                                        .household = *household};
+    struct hm_buf bytes;
 
-        cell.field = field(&row.key.form, NULL, field_name);
-        CHECK_OK(hm_store_begin(api.node.store));
-        if (hm_households_home(api.node.store, household, &change.scope) ==
-            HM_NOTFOUND) {
-            struct hm_household_id other;
+    cell.field = field(&row.key.form, NULL, field_name);
+    CHECK_OK(hm_store_begin(api.node.store));
+    if (hm_households_home(api.node.store, household, &change.scope) == HM_NOTFOUND) {
+        struct hm_household_id other;
 
-            CHECK_OK(hm_household_id_from_text(id, &other));
-            CHECK_OK(hm_households_home(api.node.store, &other, &change.scope));
-        }
-        hm_buf_init(&bytes, HM_CHANGE_BYTES_MAX);
-        hm_change_encode(&change, &entry.dot, &bytes);
-        CHECK_OK(bytes.err);
-        entry.bytes = hm_buf_bytes(&bytes);
-        entry.scope = change.scope;
-        CHECK_OK(
-            hm_store_end(api.node.store, hm_quarantine_put(api.node.store, &entry)));
-        hm_buf_deinit(&bytes);
+        CHECK_OK(hm_household_id_from_text(id, &other));
+        CHECK_OK(hm_households_home(api.node.store, &other, &change.scope));
     }
+    hm_buf_init(&bytes, HM_CHANGE_BYTES_MAX);
+    hm_change_encode(&change, &entry.dot, &bytes);
+    CHECK_OK(bytes.err);
+    entry.bytes = hm_buf_bytes(&bytes);
+    entry.scope = change.scope;
+    CHECK_OK(hm_store_end(api.node.store, hm_quarantine_put(api.node.store, &entry)));
+    hm_buf_deinit(&bytes);
+}
 
-    /* All of a device at once: a household that it made stands again under its own id,
-     * and of what it wrote twice only the last comes back. */
-    HM_TEST(all_of_a_device_is_released)
-    {
-        static const char all[] =
-            "{\"device\":\"0000000000000005\",\"reason\":\"found\"}";
-        struct hm_household_id own = {77, 1};
-        struct hm_household_id here;
+/* All of a device at once: a household that it made stands again under its own id,
+ * and of what it wrote twice only the last comes back. */
+HM_TEST(all_of_a_device_is_released)
+{
+    static const char all[] = "{\"device\":\"0000000000000005\",\"reason\":\"found\"}";
+    struct hm_household_id own = {77, 1};
+    struct hm_household_id here;
 
-        hm_test_api_open(&api);
-        (void)snprintf(id, sizeof id, "%s", hm_test_api_household(&api, "Lan", ""));
-        CHECK_OK(hm_household_id_from_text(id, &here));
-        hold_one(1, &own, "head_name",
-                 "\xa4"
-                 "M\xe1\xba\xa1",
-                 0, HM_REVOKED);
-        hold_one(2, &own, "phone",
-                 "\xa1"
-                 "1",
-                 0, HM_REVOKED);
-        hold_one(3, &own, "phone",
-                 "\xa1"
-                 "2",
-                 2, HM_REVOKED);
-        hold_one(4, &here, "phone",
-                 "\xa1"
-                 "3",
-                 0, HM_DENIED);
-        assert_int_equal(hm_test_api_post(&api, "quarantine/release", "{}"), 400);
-        assert_int_equal(
-            hm_test_api_post(&api, "quarantine/release", "{\"device\":\"5\"}"), 400);
-        assert_int_equal(hm_test_api_post(&api, "quarantine/release",
-                                          "{\"device\":\"0000000000000005\","
-                                          "\"revoked\":true}"),
-                         200);
-        assert_string_equal(at("released"), "3");
-        assert_string_equal(at("failed"), "0");
-        assert_string_equal(at("left"), "0");
-        assert_int_equal(hm_test_api_get(&api, "households/000000000000004d.1"), 200);
-        assert_string_equal(at("rows.0.values.head_name"), "Mạ");
-        assert_string_equal(at("rows.0.values.phone"), "2");
-        assert_int_equal(hm_test_api_get(&api, "conflicts"), 200);
-        assert_int_equal(hm_test_api_count(&api, ""), 0);
-        assert_int_equal(hm_test_api_post(&api, "quarantine/release", all), 200);
-        assert_string_equal(at("released"), "1");
-        assert_int_equal(hm_test_api_post(&api, "quarantine/release", all), 200);
-        assert_string_equal(at("released"), "0");
-        hm_test_api_close(&api);
-    }
+    hm_test_api_open(&api);
+    (void)snprintf(id, sizeof id, "%s", hm_test_api_household(&api, "Lan", ""));
+    CHECK_OK(hm_household_id_from_text(id, &here));
+    hold_one(1, &own, "head_name",
+             "\xa4"
+             "M\xe1\xba\xa1",
+             0, HM_REVOKED);
+    hold_one(2, &own, "phone",
+             "\xa1"
+             "1",
+             0, HM_REVOKED);
+    hold_one(3, &own, "phone",
+             "\xa1"
+             "2",
+             2, HM_REVOKED);
+    hold_one(4, &here, "phone",
+             "\xa1"
+             "3",
+             0, HM_DENIED);
+    assert_int_equal(hm_test_api_post(&api, "quarantine/release", "{}"), 400);
+    assert_int_equal(hm_test_api_post(&api, "quarantine/release", "{\"device\":\"5\"}"),
+                     400);
+    assert_int_equal(hm_test_api_post(&api, "quarantine/release",
+                                      "{\"device\":\"0000000000000005\","
+                                      "\"revoked\":true}"),
+                     200);
+    assert_string_equal(at("released"), "3");
+    assert_string_equal(at("failed"), "0");
+    assert_string_equal(at("left"), "0");
+    assert_int_equal(hm_test_api_get(&api, "households/000000000000004d.1"), 200);
+    assert_string_equal(at("rows.0.values.head_name"), "Mạ");
+    assert_string_equal(at("rows.0.values.phone"), "2");
+    assert_int_equal(hm_test_api_get(&api, "conflicts"), 200);
+    assert_int_equal(hm_test_api_count(&api, ""), 0);
+    assert_int_equal(hm_test_api_post(&api, "quarantine/release", all), 200);
+    assert_string_equal(at("released"), "1");
+    assert_int_equal(hm_test_api_post(&api, "quarantine/release", all), 200);
+    assert_string_equal(at("released"), "0");
+    hm_test_api_close(&api);
+}

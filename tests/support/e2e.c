@@ -434,6 +434,7 @@ struct e2e_node *e2e_init(const struct e2e_options *options)
 {
     struct e2e_node *node = calloc(1, sizeof *node);
     struct e2e_arguments arguments = {0};
+    const char *host = options->ipv6 ? "[::1]" : "127.0.0.1";
     struct e2e_result *result;
     char web[32];
     char hub[32];
@@ -447,7 +448,7 @@ struct e2e_node *e2e_init(const struct e2e_options *options)
     node->web_port = hm_port_free();
     (void)snprintf(node->name, sizeof node->name, "%s", options->name);
     (void)snprintf(node->dir, sizeof node->dir, "%s", e2e_path("%s", options->name));
-    (void)snprintf(web, sizeof web, "127.0.0.1:%u", (unsigned)node->web_port);
+    (void)snprintf(web, sizeof web, "%s:%u", host, (unsigned)node->web_port);
     e2e_arguments_add(&arguments, "init");
     e2e_arguments_add(&arguments, node->dir);
     e2e_arguments_add(&arguments, "--name");
@@ -456,7 +457,7 @@ struct e2e_node *e2e_init(const struct e2e_options *options)
     e2e_arguments_add(&arguments, web);
     if (options->hub) {
         node->hub_port = hm_port_free();
-        (void)snprintf(hub, sizeof hub, "127.0.0.1:%u", (unsigned)node->hub_port);
+        (void)snprintf(hub, sizeof hub, "%s:%u", host, (unsigned)node->hub_port);
         e2e_arguments_add(&arguments, "--listen");
         e2e_arguments_add(&arguments, hub);
     }

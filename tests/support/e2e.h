@@ -34,6 +34,7 @@ struct e2e_options {
     const char *programme; /* makes it a centre; NULL: none */
     bool hub;              /* listens for other nodes */
     bool loop_guard;       /* hamletd must not block on its loop */
+    bool ipv6;             /* on [::1] alone */
 };
 
 struct e2e_node {
