@@ -31,6 +31,7 @@ struct hm_upstream {
     bool nudge_wanted; /* somebody who waits needs another exchange, a bit later */
     bool loading;
     bool load_again;
+    bool turns; /* to another upstream, when the exchange is over */
     bool closing;
     unsigned handles; /* still open: two timers, the link and the limits */
 
@@ -356,6 +357,8 @@ static void note_outcome(struct hm_upstream *u, const struct hm_upstream_exchang
                      "sync: %s", u->last_error);
 }
 
+static void start(struct hm_upstream *u);
+
 static void on_exchanged(struct hm_upstream_exchange *x)
 {
     struct hm_upstream *u = HM_CONTAINER_OF(x, struct hm_upstream, exchange);
@@ -380,6 +383,10 @@ static void on_exchanged(struct hm_upstream_exchange *x)
     tell_waits(u); /* done() may ask for another sync, or close */
     if (!u->closing) {
         step(u, event);
+    }
+    if (!u->closing && u->turns && !u->running) {
+        u->turns = false;
+        start(u);
     }
     if (!u->closing) {
         serve_waits(u);
@@ -472,8 +479,33 @@ static bool is_near(const struct hm_upstream *u)
            strncmp(host, "localhost:", 10) == 0;
 }
 
+/* Another upstream than before: what is known of the other's state goes, and it is
+ * talked to at once, unless sync is paused. */
+static void turn_to(struct hm_upstream *u)
+{
+    if (strcmp(u->exchange.peer.url, u->loaded.url) == 0 &&
+        strcmp(u->exchange.peer.pin, u->loaded.pin) == 0) {
+        return;
+    }
+    u->talked = false;
+    u->last_error[0] = 0;
+    u->last_ok_utc_ms = 0;
+    u->exchange.peer = u->loaded;
+    hm_journal_write(u->node->journal, HM_JOURNAL_INFO, "the upstream is now %s",
+                     u->exchange.peer.url);
+    step_type(u, is_near(u) || hm_link_has_route(u->link) ? HM_UPSYNC_EV_LINK_UP
+                                                          : HM_UPSYNC_EV_LINK_DOWN);
+}
+
 static void start(struct hm_upstream *u)
 {
+    if (u->started && u->running) {
+        u->turns = true;
+        return;
+    }
+    if (u->started) {
+        turn_to(u);
+    }
     u->exchange.peer = u->loaded;
     u->exchange.node = u->node;
     u->exchange.done = on_exchanged;

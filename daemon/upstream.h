@@ -54,7 +54,7 @@ struct hm_upstream_facts {
 /* Reads from the store who the upstream is, then starts. Errors: HM_NOMEM. */
 int hm_upstream_open(struct hm_node *node,
                      struct hm_upstream **out_upstream) HM_MUST_USE;
-/* The node has got an upstream: read it. */
+/* The node has got an upstream, or another one is used from now on: read it. */
 void hm_upstream_reload(struct hm_upstream *u);
 /* The node's configuration is another one: its [sync] counts from now on. */
 void hm_upstream_reconfigured(struct hm_upstream *u);

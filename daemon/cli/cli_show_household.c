@@ -72,7 +72,13 @@ static void print_history(FILE *out, const json_t *history)
         const json_t *change = json_array_get(history, i);
         const json_t *cells = json_object_get(change, "cells");
 
-        hm_cli_print_fill(out, change, "\n{when}  {who} on {device}  ({change})\n");
+        hm_cli_print_fill(out, change, "\n{when}  {who} on {device}  ({change})");
+        if (json_is_string(json_object_get(change, "at"))) {
+            hm_cli_print_fill(out, change, "  at the {at}");
+        } else {
+            (void)fputs("  on this node alone", out);
+        }
+        (void)fputc('\n', out);
         for (size_t k = 0; k < json_array_size(cells); k++) {
             const json_t *cell = json_array_get(cells, k);
 

@@ -127,6 +127,8 @@ static const struct hm_cli_column device_columns[] = {
     {"ID", "id", false}, {"NAME", "name", false}, {"ROLE", "role", false},
     {"SCOPES", "scopes", false}, {"STATE", "state", false},
     {"LAST SEEN", "last_seen", false}, {0}};
+static const struct hm_cli_column upstream_columns[] = {
+    {"ADDRESS", "url", false}, {"DEVICE", "device", false}, {"CURRENT", "current", false}, {0}};
 static const struct hm_cli_column alarm_columns[] = {
     {"ID", "id", false}, {"KIND", "kind", false}, {"DEVICE", "device_name", false},
     {"SINCE", "since", false}, {"COUNT", "count", true},
@@ -185,6 +187,11 @@ static const struct hm_cli_command table[] = {
     {.name = "enroll", .args = "CODE", .summary = "Join the hub that issued the code",
      .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "enroll",
      .key = "code", .show = hm_cli_show_enrolled},
+    {.name = "upstream list", .args = "", .summary = "List the hubs that this node is enrolled at",
+     .method = GET, .path = "upstreams", .columns = upstream_columns, .empty = "No upstream."},
+    {.name = "upstream use", .args = "ADDRESS", .summary = "Sync with this one of them from now on",
+     .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "upstreams/use",
+     .key = "upstream"},
     {.name = "sync", .args = "", .summary = "Sync with the upstream now",
      .options = sync_options, .method = POST, .path = "sync", .run = hm_cli_sync_run,
      .show = hm_cli_show_sync},

@@ -79,6 +79,8 @@ static const struct route routes[] = {
     {"POST", "verify", HM_API_READ, TX_OWN, HM_RIGHT_BACKUP, NULL, NULL, NULL, hm_verify_handle},
     {"GET", "status", HM_API_LOOP, TX_OWN, 0, NULL, NULL, NULL, NULL},
     {"POST", "enroll", HM_API_LOOP, TX_OWN, 0, NULL, NULL, NULL, NULL},
+    {"GET", "upstreams", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, NULL, NULL, NULL, hm_upstreams_handle_list},
+    {"POST", "upstreams/use", HM_API_LOOP, TX_OWN, 0, NULL, NULL, NULL, NULL},
     {"POST", "sync", HM_API_LOOP, TX_OWN, 0, NULL, NULL, NULL, NULL},
     {"POST", "sync/pause", HM_API_LOOP, TX_OWN, 0, NULL, NULL, NULL, NULL},
     {"POST", "sync/resume", HM_API_LOOP, TX_OWN, 0, NULL, NULL, NULL, NULL},

@@ -18,6 +18,7 @@
 #include "storage/households.h"
 #include "storage/units.h"
 #include "storage/upload.h"
+#include "storage/upstreams.h"
 
 enum { GRANT_BYTES_MAX = 16 * 1024, FIRST_SYNC_MS = 30 * 60 * 1000 };
 
@@ -197,6 +198,25 @@ static void first_sync(struct enrolling *e)
 
 /* 3: the grant. */
 
+/* A node that has parents already takes only one of the same centre. */
+static int keep_grant(struct enrolling *e, struct hm_store *s,
+                      const struct hm_upstream_grant *grant)
+{
+    struct hm_bytes authority;
+    struct hm_arena arena;
+    int err;
+
+    hm_arena_init(&arena, 1024);
+    err = hm_store_get_bytes(s, HM_META_AUTHORITY, &arena, &authority);
+    if (err == HM_OK &&
+        !hm_bytes_equal(authority, hm_bytes_of(e->authority, sizeof e->authority))) {
+        err = hm_store_fail(s, HM_EXISTS,
+                            "this node is enrolled already, below another centre");
+    }
+    hm_arena_deinit(&arena);
+    return err == HM_OK || err == HM_NOTFOUND ? hm_upload_set_upstream(s, grant) : err;
+}
+
 static void keep(struct hm_store_job *job, const struct hm_store_side *side)
 {
     struct enrolling *e = of_job(job);
@@ -209,7 +229,8 @@ static void keep(struct hm_store_job *job, const struct hm_store_side *side)
     int err = hm_store_begin(side->store);
 
     if (err == HM_OK) {
-        err = hm_upload_set_upstream(side->store, &grant);
+        err = e->goes_on ? hm_upstreams_use(side->store, e->parent)
+                         : keep_grant(e, side->store, &grant);
         err = hm_store_end(side->store, err);
     }
     if (err != HM_OK) {
@@ -346,12 +367,33 @@ static void ask(struct enrolling *e)
 
 /* 1: may this node be enrolled? */
 
+/* Was this code's grant kept already, or one of another hub? */
+static int check_known(struct enrolling *e, struct hm_store *s, struct hm_arena *arena)
+{
+    struct hm_bytes pin = hm_bytes_of(e->code.key_hash, sizeof e->code.key_hash);
+    struct hm_upstream_known *known = NULL;
+    size_t count = 0;
+    int err = hm_upstreams_list(s, arena, &known, &count);
+
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        if (strcmp(known[i].url, e->url) == 0 && hm_bytes_equal(known[i].pin, pin)) {
+            e->goes_on = true;
+            e->parent = known[i].device;
+        }
+    }
+    if (err == HM_OK && e->goes_on) {
+        struct hm_device own;
+
+        err = hm_devices_get(s, hm_store_device(s), arena, &own);
+        e->goes_on = err != HM_OK || own.active; /* revoked: the code lets it in again */
+        err = err == HM_NOTFOUND ? HM_OK : err;
+    }
+    return err;
+}
+
 static int check_free(struct enrolling *e, struct hm_store *s, struct hm_arena *arena)
 {
     enum hm_node_role role = HM_NODE_NEW;
-    struct hm_device own;
-    struct hm_bytes url;
-    struct hm_bytes pin;
     int err = hm_store_role(s, &role);
 
     if (err != HM_OK || role == HM_NODE_NEW) {
@@ -362,28 +404,7 @@ static int check_free(struct enrolling *e, struct hm_store *s, struct hm_arena *
                        "this node has a programme of its own: it is a centre");
         return HM_EXISTS;
     }
-    err = hm_store_get_bytes(s, HM_META_UPSTREAM, arena, &url);
-    if (err == HM_OK) {
-        err = hm_store_get_bytes(s, HM_META_UPSTREAM_PIN, arena, &pin);
-    }
-    if (err == HM_OK) {
-        e->goes_on =
-            hm_bytes_equal(url, hm_bytes_str(e->url)) &&
-            hm_bytes_equal(pin, hm_bytes_of(e->code.key_hash, sizeof e->code.key_hash));
-        err = hm_devices_get(s, hm_store_device(s), arena, &own);
-        if (e->goes_on && err == HM_OK && !own.active) {
-            e->goes_on = false; /* revoked: the code lets it in again */
-            return HM_OK;
-        }
-        err = err == HM_NOTFOUND ? HM_OK : err;
-        if (err == HM_OK && !e->goes_on) {
-            (void)snprintf(e->why, sizeof e->why, "this node is enrolled at %.*s",
-                           (int)(url.len > 200 ? 200 : url.len),
-                           (const char *)url.data);
-            err = HM_EXISTS;
-        }
-    }
-    return err;
+    return check_known(e, s, arena);
 }
 
 static void look(struct hm_store_job *job, const struct hm_store_side *side)
@@ -393,7 +414,7 @@ static void look(struct hm_store_job *job, const struct hm_store_side *side)
     int err = hm_store_begin_read(side->store);
 
     if (err == HM_OK) {
-        hm_arena_init(&arena, 64 * 1024);
+        hm_arena_init(&arena, 256 * 1024);
         err = check_free(e, side->store, &arena);
         hm_arena_deinit(&arena);
         err = hm_store_end(side->store, err);
@@ -408,7 +429,7 @@ static void on_looked(struct hm_store_job *job)
     if (job->err != HM_OK) {
         end_error(e, job->err, e->why);
     } else if (e->goes_on) {
-        first_sync(e);
+        submit(e, HM_STORE_WRITE, keep, on_kept);
     } else {
         ask(e);
     }

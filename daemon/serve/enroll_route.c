@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/exchange.h"
+#include "daemon/upstream.h"
 #include "protocol/enroll_code.h"
 #include "protocol/guard.h"
 #include "storage/devices.h"
@@ -150,6 +151,7 @@ static void on_redeemed(struct hm_store_job *job)
     }
     hm_journal_write(node->journal, HM_JOURNAL_INFO, "device %016llx (%s) is enrolled",
                      (unsigned long long)enroll->device, enroll->name);
+    hm_upstream_saved(node->upstream); /* a hub's grant goes on from here */
     hm_http_answer_json(enroll->x.req, 200, grant_json(enroll));
 }
 

@@ -16,6 +16,8 @@ int hm_devices_handle_restore_finished(struct hm_call *call) HM_MUST_USE;
 /* 16 hexadecimal digits, as people see a device's id. */
 bool hm_devices_read_id(const char *text, uint64_t *out_id);
 
+int hm_upstreams_handle_list(struct hm_call *call) HM_MUST_USE;
+
 int hm_people_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_people_handle_add(struct hm_call *call) HM_MUST_USE;
 int hm_people_handle_passphrase(struct hm_call *call) HM_MUST_USE;

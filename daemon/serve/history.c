@@ -146,6 +146,37 @@ static int add_cell(struct history *history, const struct hm_row_key *key,
     return err;
 }
 
+/* How far a change has come, as far as this node knows: null while it alone holds it.
+ */
+static int add_reached(struct history *history, const struct hm_dot *dot,
+                       json_t *object)
+{
+    struct hm_store *s = history->call->s;
+    enum hm_node_role role = HM_NODE_NEW;
+    uint64_t hub = 0;
+    uint64_t centre = 0;
+    struct hm_log log = {0};
+    int err = hm_store_role(s, &role);
+
+    if (err == HM_OK) {
+        err = hm_log_get(s, dot->incarnation, &log);
+    }
+    if (err == HM_OK) {
+        err = hm_log_at_hub(s, dot->incarnation, &hub);
+    }
+    if (err == HM_OK) {
+        err = hm_log_at_centre(s, dot->incarnation, &centre);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    if (role == HM_NODE_CENTRE || dot->n < centre) {
+        return hm_cells_set(object, "at", json_string("centre"));
+    }
+    return hm_cells_set(object, "at",
+                        dot->n < hub || !log.own ? json_string("hub") : json_null());
+}
+
 static int add_change(struct history *history, const struct past *past, json_t *array)
 {
     json_t *object = json_object();
@@ -171,6 +202,9 @@ static int add_change(struct history *history, const struct past *past, json_t *
                            reason.len == 0
                                ? json_null()
                                : json_stringn((const char *)reason.data, reason.len));
+    }
+    if (err == HM_OK) {
+        err = add_reached(history, &past->dot, object);
     }
     for (size_t i = 0; i < past->change.row_count && err == HM_OK; i++) {
         const struct hm_row_write *row = &past->change.rows[i];

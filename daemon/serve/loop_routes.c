@@ -111,6 +111,7 @@ static const struct hm_loop_route routes[] = {
     {"POST", "sync/pause", "", false, run_pause, NULL},
     {"POST", "sync/resume", "", false, run_pause, NULL},
     {"POST", "enroll", "", false, hm_enroll_run, NULL},
+    {"POST", "upstreams/use", "", false, hm_upstreams_run_use, NULL},
     {"GET", "log", "lines follow", false, hm_log_route_run, hm_log_route_room},
 };
 

@@ -58,5 +58,6 @@ void hm_log_route_wake(void);
 /* The node stops: end all streams. */
 void hm_log_route_end_all(void);
 void hm_enroll_run(struct hm_loop_exchange *loop);
+void hm_upstreams_run_use(struct hm_loop_exchange *loop);
 
 #endif
