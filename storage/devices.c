@@ -166,8 +166,8 @@ int hm_devices_sort_scopes(struct hm_store *s, const uint32_t *scopes, size_t co
 
 void hm_devices_write_body(const struct hm_device *device, struct hm_buf *buf)
 {
-    hm_pack_map(buf, 8 + (device->former_count > 0 ? 1 : 0) +
-                         (device->granted_by != 0 ? 1 : 0));
+    hm_pack_map(buf, 8U + (device->former_count > 0 ? 1U : 0U) +
+                         (device->granted_by != 0 ? 1U : 0U));
     hm_body_put_text(buf, KEY_NAME, device->name);
     hm_body_put_uint(buf, KEY_ROLE, (uint64_t)device->role);
     hm_body_put_bin(buf, KEY_PUBLIC,

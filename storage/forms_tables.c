@@ -23,6 +23,7 @@ int hm_forms_open(struct hm_store *s, struct hm_forms **out_forms)
         return HM_NOMEM;
     }
     forms->s = s;
+    hm_store_set_forms(s, forms);
     *out_forms = forms;
     return HM_OK;
 }
@@ -31,6 +32,9 @@ void hm_forms_close(struct hm_forms *forms)
 {
     if (forms == NULL) {
         return;
+    }
+    if (hm_store_forms(forms->s) == forms) {
+        hm_store_set_forms(forms->s, NULL);
     }
     for (size_t i = 0; i < forms->count; i++) {
         hm_field_table_destroy(forms->loaded[i].table);

@@ -2,6 +2,7 @@
 
 #include "protocol/digest.h"
 #include "storage/feeds.h"
+#include "storage/likeness.h"
 #include "storage/redirects.h"
 
 enum { SCOPE_BYTES = 4, PLACES_BYTES_MAX = 1024 * 1024 };
@@ -493,6 +494,9 @@ static int erase(struct hm_store *s, uint32_t home, const struct hm_household_id
     if (err == HM_OK) {
         err = hm_redirects_drop(s, id);
     }
+    if (err == HM_OK) {
+        err = hm_likeness_drop(s, id);
+    }
     return err;
 }
 
@@ -688,6 +692,9 @@ int hm_households_store(struct hm_store *s, const struct hm_household *h,
             err = hm_redirects_keep(s, h);
         }
         if (err == HM_OK) {
+            err = hm_likeness_keep(s, h);
+        }
+        if (err == HM_OK) {
             err = count_conflicts(s, h, policy_of, policy_arg);
         }
     }
@@ -712,6 +719,9 @@ static int recount_one(void *arg, const struct hm_household_row *row)
     err = hm_household_decode(row->state, &arena, &h);
     if (err == HM_OK) {
         err = count_conflicts(recount->s, &h, recount->policy_of, recount->policy_arg);
+    }
+    if (err == HM_OK) {
+        err = hm_likeness_keep(recount->s, &h);
     }
     hm_arena_deinit(&arena);
     return err;

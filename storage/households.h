@@ -93,7 +93,8 @@ int hm_households_scopes(struct hm_store *s, struct hm_arena *arena,
 int hm_households_prefixes(struct hm_store *s, uint32_t scope,
                            struct hm_buf *buf) HM_MUST_USE;
 
-/* Count the conflicts of every household again: the policies have changed. */
+/* Count the conflicts of every household again, and index its likenesses: the forms
+ * have changed. */
 int hm_households_recount(struct hm_store *s, hm_policy_of_fn policy_of,
                           void *policy_arg) HM_MUST_USE;
 

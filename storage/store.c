@@ -24,6 +24,7 @@ struct hm_store {
     uint64_t opening_number;
     struct hm_own_log own;
     struct hm_own_log own_before; /* as it was when the outermost transaction began */
+    struct hm_forms *forms;       /* borrowed; NULL: none */
     char errmsg[ERRMSG_MAX];
 };
 
@@ -297,4 +298,14 @@ int hm_store_role(struct hm_store *s, enum hm_node_role *out_role)
         *out_role = (enum hm_node_role)number;
     }
     return err;
+}
+
+void hm_store_set_forms(struct hm_store *s, struct hm_forms *forms)
+{
+    s->forms = forms;
+}
+
+struct hm_forms *hm_store_forms(const struct hm_store *s)
+{
+    return s->forms;
 }

@@ -129,4 +129,10 @@ const uint8_t *hm_store_secret_key(const struct hm_store *s);
 const uint8_t *hm_store_boot_id(const struct hm_store *s);
 const char *hm_store_version(const struct hm_store *s);
 
+/* The field tables by which values are indexed: set by hm_forms_open(), taken away by
+ * hm_forms_close(). NULL: nobody has opened any. */
+struct hm_forms;
+void hm_store_set_forms(struct hm_store *s, struct hm_forms *forms);
+struct hm_forms *hm_store_forms(const struct hm_store *s);
+
 #endif

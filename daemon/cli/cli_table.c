@@ -151,6 +151,9 @@ static const struct hm_cli_column household_columns[] = {
     {"HEAD", "head_name", false}, {"MEMBERS", "members", true},
     {"CONFLICTS", "conflicts", true}, {"FINDINGS", "findings", true},
     {"CHANGED", "changed", false}, {"ADDRESS", "address", false}, {0}};
+static const struct hm_cli_column duplicate_columns[] = {
+    {"A", "a", false}, {"B", "b", false}, {"SCORE", "score", true},
+    {"BECAUSE", "because", false}, {0}};
 static const struct hm_cli_column notice_columns[] = {
     {"ID", "id", false}, {"HOUSEHOLD", "household", false}, {"CELL", "cell", false},
     {"WAS", "lost", false}, {"IS", "value", false}, {"BY", "who", false},
@@ -292,6 +295,12 @@ static const struct hm_cli_command table[] = {
     {.name = "conflict undo", .args = "CHANGE", .summary = "Take a decision back, or all that were made at once",
      .arg_count_min = 1, .arg_count_max = 1, .method = POST, .path = "conflicts/undo",
      .key = "change"},
+    {.name = "duplicates", .args = "", .summary = "List households that may be one family",
+     .options = conflict_options, .method = GET, .path = "duplicates",
+     .columns = duplicate_columns, .empty = "No duplicates."},
+    {.name = "duplicates apart", .args = "A B", .summary = "Say that two households are not the same",
+     .options = reason_options, .arg_count_min = 2, .arg_count_max = 2, .method = POST,
+     .path = "duplicates/{}/apart", .key = "other"},
     {.name = "notice list", .args = "", .summary = "List own answers that others have replaced",
      .method = GET, .path = "notices", .columns = notice_columns, .empty = "No notices."},
     {.name = "notice clear", .args = "ID", .summary = "Mark a notice as read",

@@ -68,6 +68,8 @@ static const struct route routes[] = {
     {"POST", "conflicts/undo", HM_API_WRITE, TX_WRITE, HM_RIGHT_CONFLICT_RESOLVE, NULL, "change", NULL, hm_conflicts_handle_undo},
     {"GET", "conflicts/{}", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, NULL, NULL, NULL, hm_conflicts_handle_show},
     {"POST", "conflicts/{}/resolve", HM_API_WRITE, TX_WRITE, HM_RIGHT_CONFLICT_RESOLVE, NULL, "cell take value dots all policy", NULL, hm_conflicts_handle_resolve},
+    {"GET", "duplicates", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, "scope", NULL, NULL, hm_duplicates_handle_list},
+    {"POST", "duplicates/{}/apart", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, "other reason", NULL, hm_duplicates_handle_apart},
     {"GET", "notices", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, NULL, NULL, NULL, hm_notices_handle_list},
     {"POST", "notices/{}/clear", HM_API_WRITE, TX_WRITE, HM_RIGHT_HOUSEHOLD_WRITE, NULL, NULL, NULL, hm_notices_handle_clear},
     {"GET", "quarantine", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, NULL, NULL, NULL, hm_quarantine_handle_list},

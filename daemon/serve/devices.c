@@ -305,21 +305,14 @@ static int close_device(struct hm_call *call, uint64_t id)
 int hm_devices_handle_close(struct hm_call *call)
 {
     struct hm_device device;
-    uint64_t id = 0;
-    int err = HM_NOTFOUND;
+    int err = find(call, &device);
 
-    if (read_id(call->members[0], &id)) {
-        err = hm_devices_get(call->s, id, &call->arena, &device);
-    }
-    if (err == HM_NOTFOUND) {
-        return hm_call_fail(call, err, "there is no device %s", call->members[0]);
-    }
-    if (err == HM_OK && id == hm_store_device(call->s)) {
+    if (err == HM_OK && device.id == hm_store_device(call->s)) {
         return hm_call_fail(call, HM_INVALID,
                             "this is the centre itself: after a restore say restore "
                             "finished");
     }
-    return err == HM_OK ? close_device(call, id) : err;
+    return err == HM_OK ? close_device(call, device.id) : err;
 }
 
 int hm_devices_handle_restore_finished(struct hm_call *call)

@@ -60,6 +60,9 @@ int hm_conflicts_handle_resolve(struct hm_call *call) HM_MUST_USE;
 int hm_conflicts_handle_resolve_all(struct hm_call *call) HM_MUST_USE;
 int hm_conflicts_handle_undo(struct hm_call *call) HM_MUST_USE;
 
+int hm_duplicates_handle_list(struct hm_call *call) HM_MUST_USE;
+int hm_duplicates_handle_apart(struct hm_call *call) HM_MUST_USE;
+
 int hm_notices_handle_list(struct hm_call *call) HM_MUST_USE;
 int hm_notices_handle_clear(struct hm_call *call) HM_MUST_USE;
 

@@ -37,6 +37,10 @@ int hm_household_json_rows(struct hm_call *call, const struct hm_household *h,
 int hm_household_json_count_findings(struct hm_call *call, const struct hm_household *h,
                                      struct hm_arena *arena,
                                      size_t *out_count) HM_MUST_USE;
+/* Households that may be the same family: {household, because, score} each, appended to
+ * array. */
+int hm_duplicates_json(struct hm_call *call, const struct hm_household *h,
+                       struct hm_arena *arena, json_t *array) HM_MUST_USE;
 /* Every change of the household that is held here, newest first, as an array. */
 int hm_history_json(struct hm_call *call, const struct hm_household *h,
                     struct hm_arena *arena, json_t **out_json) HM_MUST_USE;

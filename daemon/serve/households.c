@@ -199,6 +199,7 @@ static int answer_save(struct hm_call *call, const struct hm_save *save,
 {
     json_t *items = json_array();
     json_t *findings = json_array();
+    json_t *duplicates = json_array();
     char id[HM_ID_TEXT_MAX];
     char dot[HM_ID_TEXT_MAX];
     int err = items_json(result, items);
@@ -209,15 +210,20 @@ static int answer_save(struct hm_call *call, const struct hm_save *save,
         err = hm_household_json_findings(call, &result->state, &call->arena, findings);
     }
     if (err == HM_OK) {
-        call->reply = json_pack("{s:s, s:o, s:O, s:O, s:{}}", "household", id, "change",
-                                result->changed ? json_string(dot) : json_null(),
-                                "items", items, "findings", findings, "derived");
+        err = hm_duplicates_json(call, &result->state, &call->arena, duplicates);
+    }
+    if (err == HM_OK) {
+        call->reply =
+            json_pack("{s:s, s:o, s:O, s:O, s:{}, s:O}", "household", id, "change",
+                      result->changed ? json_string(dot) : json_null(), "items", items,
+                      "findings", findings, "derived", "duplicates", duplicates);
         err = call->reply == NULL ? HM_NOMEM : HM_OK;
     }
     call->status = save->creates ? 201 : 200;
     call->answer->saved = result->changed && call->role != HM_NODE_CENTRE;
     json_decref(items);
     json_decref(findings);
+    json_decref(duplicates);
     return err;
 }
 

@@ -2,10 +2,10 @@
 
 #include <ctype.h>
 #include <stdlib.h>
-#include <utf8proc.h>
 
 #include "daemon/serve/cells.h"
 #include "daemon/serve/household_json.h"
+#include "protocol/fold.h"
 
 enum target { TARGET_FIELD, TARGET_MEMBERS, TARGET_CONFLICTS, TARGET_FINDINGS };
 enum operation { OP_EQUAL, OP_UNEQUAL, OP_CONTAINS, OP_MORE, OP_LESS };
@@ -23,35 +23,6 @@ struct hm_where {
     struct condition conditions[HM_WHERE_CONDITIONS_MAX];
     size_t count;
 };
-
-const char *hm_where_fold(struct hm_bytes text, struct hm_arena *arena)
-{
-    const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
-                                      UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
-                                      UTF8PROC_STRIPMARK;
-    utf8proc_uint8_t *mapped = NULL;
-    utf8proc_ssize_t len =
-        utf8proc_map(text.data, (utf8proc_ssize_t)text.len, &mapped, options);
-    const char *folded = NULL;
-
-    if (len >= 0) {
-        utf8proc_ssize_t out = 0;
-
-        for (utf8proc_ssize_t i = 0; i < len; i++) {
-            if (mapped[i] == 0xC4 && i + 1 < len && mapped[i + 1] == 0x91) {
-                mapped[out++] = 'd'; /* đ is a letter of its own, without a mark */
-                i++;
-            } else {
-                mapped[out++] = mapped[i];
-            }
-        }
-        folded = hm_arena_text(arena, hm_bytes_of(mapped, (size_t)out));
-    } else if (len == UTF8PROC_ERROR_INVALIDUTF8) {
-        folded = "";
-    }
-    free(mapped);
-    return folded;
-}
 
 /* -- Parsing -- */
 
@@ -212,7 +183,7 @@ static int read_condition(struct hm_call *call, const char **at, struct conditio
     if (err != HM_OK) {
         return err;
     }
-    out->value = out->operation == OP_CONTAINS ? hm_where_fold(value, &call->arena)
+    out->value = out->operation == OP_CONTAINS ? hm_fold(value, &call->arena)
                                                : hm_arena_text(&call->arena, value);
     if (out->value == NULL) {
         return HM_NOMEM;
@@ -285,7 +256,7 @@ static int fits(const struct condition *condition, struct hm_bytes value,
     text = err == HM_OK ? hm_buf_str(&buf) : NULL;
     err = text == NULL && err == HM_OK ? HM_NOMEM : err;
     if (err == HM_OK && condition->operation == OP_CONTAINS) {
-        const char *folded = hm_where_fold(hm_buf_bytes(&buf), arena);
+        const char *folded = hm_fold(hm_buf_bytes(&buf), arena);
 
         *out_fits = folded != NULL && strstr(folded, condition->value) != NULL;
         err = folded == NULL ? HM_NOMEM : HM_OK;

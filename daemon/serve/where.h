@@ -31,7 +31,4 @@ int hm_where_matches(struct hm_call *call, const struct hm_where *where,
                      const struct hm_household *h, const struct hm_where_counts *counts,
                      struct hm_arena *arena, bool *out_matches) HM_MUST_USE;
 
-/* text in lower case without marks, đ as d; in arena. NULL without memory. */
-const char *hm_where_fold(struct hm_bytes text, struct hm_arena *arena);
-
 #endif

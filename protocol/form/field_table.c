@@ -478,6 +478,7 @@ static void field_grow(struct grow *g, const struct hm_xform_field *field)
     entry->type = field->type;
     entry->policy = field->policy;
     entry->required = required_of(field);
+    entry->likeness = field->likeness;
     entry->choices_open = field->choices_open;
     entry->name = key_text(g, field->name);
     entry->path = key_text(g, field->row_path);

@@ -64,6 +64,7 @@ struct hm_field_entry {
     enum hm_field_type type;
     enum hm_field_policy policy;
     enum hm_field_required required;
+    enum hm_field_likeness likeness;
     bool retired;
     bool choices_open; /* a choice may be none of the list */
     const char *name;

@@ -2,7 +2,8 @@
  *
  *   table = {1: format, 2: form id, 3: next number, 4: [entry ...], 5: [list ...]}
  *   entry = {1: number, 2: repeat, 3: kind, 4: type, 5: policy, 6: required, 7: flags,
- *            8: name, 9: path, 10: [language, text, ...], 11: list}   11 if it has one
+ *            8: name, 9: path, 10: [language, text, ...], 11: list, 12: likeness}
+ *           11 and 12 if it has one
  *   list  = [value, label, flags, ...]
  *
  * flags: bit 0 retired, bit 1 (entries) its choices are open. */
@@ -30,7 +31,8 @@ static void entry_encode(const struct hm_field_entry *entry, struct hm_buf *out)
     unsigned flags =
         (entry->retired ? FLAG_RETIRED : 0U) | (entry->choices_open ? FLAG_OPEN : 0U);
 
-    hm_pack_map(out, entry->list < 0 ? 10 : 11);
+    hm_pack_map(out, 10U + (entry->list < 0 ? 0U : 1U) +
+                         (entry->likeness == HM_FIELD_LIKENESS_NONE ? 0U : 1U));
     pair_uint(out, 1, entry->number);
     pair_uint(out, 2, entry->repeat);
     pair_uint(out, 3, entry->kind);
@@ -50,6 +52,9 @@ static void entry_encode(const struct hm_field_entry *entry, struct hm_buf *out)
     }
     if (entry->list >= 0) {
         pair_uint(out, 11, (uint64_t)entry->list);
+    }
+    if (entry->likeness != HM_FIELD_LIKENESS_NONE) {
+        pair_uint(out, 12, entry->likeness);
     }
 }
 
@@ -198,6 +203,10 @@ static void decode_pair(struct decode *d, struct hm_field_entry *entry)
         break;
     case 11:
         entry->list = (int)hm_unpack_uint_max(&d->r, HM_FIELD_TABLE_LISTS_MAX);
+        break;
+    case 12:
+        entry->likeness =
+            decode_small(d, HM_FIELD_LIKENESS_ID_NUMBER, HM_FIELD_LIKENESS_BIRTH_YEAR);
         break;
     default:
         (void)hm_unpack_raw(&d->r); /* of a newer version */

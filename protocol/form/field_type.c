@@ -119,6 +119,19 @@ bool hm_field_policy_parse(struct hm_bytes text, enum hm_field_policy *out)
     return true;
 }
 
+bool hm_field_likeness_parse(struct hm_bytes text, enum hm_field_likeness *out)
+{
+    static const char *const names[] = {"", "id-number", "phone", "name", "birth-year"};
+
+    for (unsigned i = 1; i < ARRAY_COUNT(names); i++) {
+        if (hm_bytes_equal(text, hm_bytes_str(names[i]))) {
+            *out = (enum hm_field_likeness)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool hm_form_fill_parse(struct hm_bytes text, enum hm_form_fill *out)
 {
     const struct row *row = by_name(fills, ARRAY_COUNT(fills), text);

@@ -62,6 +62,16 @@ enum hm_form_fill {
 #undef HM_FORM_FILL_ENUM
 };
 
+/* By what two households may be known as one family: hamlet:same-by. Kept on disk:
+ * append, never renumber. */
+enum hm_field_likeness {
+    HM_FIELD_LIKENESS_NONE = 0,
+    HM_FIELD_LIKENESS_ID_NUMBER = 1,
+    HM_FIELD_LIKENESS_PHONE = 2,
+    HM_FIELD_LIKENESS_NAME = 3, /* together with a year in the same row */
+    HM_FIELD_LIKENESS_BIRTH_YEAR = 4
+};
+
 /* Static text; "?" for a number that is not in the table. */
 const char *hm_field_type_name(enum hm_field_type type);
 const char *hm_field_policy_name(enum hm_field_policy policy);
@@ -76,6 +86,8 @@ bool hm_field_policy_of_number(uint64_t number, enum hm_field_policy *out);
 bool hm_field_type_parse(struct hm_bytes text, enum hm_field_type *out);
 /* Blanks stand for hyphens: "answered beats unknown". False: no such policy. */
 bool hm_field_policy_parse(struct hm_bytes text, enum hm_field_policy *out);
+/* "id-number", "phone", "name", "birth-year". */
+bool hm_field_likeness_parse(struct hm_bytes text, enum hm_field_likeness *out);
 bool hm_form_fill_parse(struct hm_bytes text, enum hm_form_fill *out);
 
 /* True when cells written as from stay readable as to: equal types; string, select1 and

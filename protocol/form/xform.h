@@ -105,7 +105,8 @@ struct hm_xform_field {
     enum hm_xform_control control;
     enum hm_field_type type;
     enum hm_field_policy policy;
-    bool required;    /* required="true()" */
+    enum hm_field_likeness likeness; /* hamlet:same-by */
+    bool required;                   /* required="true()" */
     bool conditional; /* whether it is relevant hangs on an expression, its own or one
                        * around it */
     bool secret;      /* hamlet:secret */

@@ -257,6 +257,21 @@ static void field_policy(struct hm_xform_build *b, struct hm_xform_field *field,
     }
 }
 
+static void field_likeness(struct hm_xform_build *b, struct hm_xform_field *field,
+                           const xmlNode *bind)
+{
+    const char *same_by = bind_attr(b, bind, HM_XFORM_NAMESPACE, "same-by");
+
+    if (same_by != NULL &&
+        !hm_field_likeness_parse(hm_bytes_str(same_by), &field->likeness)) {
+        hm_xform_build_fail(
+            b, HM_INVALID, bind,
+            "hamlet:same-by is \"%s\"; it may be id-number, phone, name "
+            "or birth-year",
+            same_by);
+    }
+}
+
 static void field_bind(struct hm_xform_build *b, struct hm_xform_field *field,
                        const xmlNode *bind)
 {
@@ -282,6 +297,7 @@ static void field_bind(struct hm_xform_build *b, struct hm_xform_field *field,
     field_preload(b, field, bind);
     field_type(b, field, bind);
     field_policy(b, field, bind);
+    field_likeness(b, field, bind);
 }
 
 static void field_add(struct hm_xform_build *b, const xmlNode *node, const char *path,

@@ -693,24 +693,41 @@ static void check_receipts(struct sim *sim, struct sim_node *n)
     }
 }
 
+static int count_marks(struct hm_store *s, int64_t *out)
+{
+    return hm_db_query_int(hm_store_db(s), "SELECT COUNT(*) FROM likeness", out);
+}
+
 static void check_conflicts(struct sim_node *n)
 {
     struct hm_households_count before = {0};
     struct hm_households_count after = {0};
+    int64_t marks_before = 0;
+    int64_t marks_after = 0;
     int err = hm_store_begin(n->store);
 
     if (err == HM_OK) {
         err = hm_households_count(n->store, &before);
+        if (err == HM_OK) {
+            err = count_marks(n->store, &marks_before);
+        }
         if (err == HM_OK) {
             err = hm_households_recount(n->store, hm_forms_policy_of, n->forms);
         }
         if (err == HM_OK) {
             err = hm_households_count(n->store, &after);
         }
+        if (err == HM_OK) {
+            err = count_marks(n->store, &marks_after);
+        }
         err = hm_store_end(n->store, err);
     }
     if (err != HM_OK) {
         (void)sim_node_survives(n, err, "count conflicts");
+    } else if (marks_before != marks_after) {
+        sim_find(n->sim, SIM_ORACLE_FOLD,
+                 "%s: %lld likenesses were noted, there are %lld", n->name,
+                 (long long)marks_before, (long long)marks_after);
     } else if (before.conflicts != after.conflicts ||
                before.households != after.households) {
         sim_find(n->sim, SIM_ORACLE_FOLD,

@@ -28,19 +28,19 @@ static const char instance_2[] =
     "<birth_year/></members><members><member_name/><birth_year/></members>";
 static const char binds_1[] =
     "<bind nodeset='/data/name' type='string' required='true()'/>"
-    "<bind nodeset='/data/phone' type='string'/>"
+    "<bind nodeset='/data/phone' type='string' hamlet:same-by='phone'/>"
     "<bind nodeset='/data/note' type='string'/>"
     "<bind nodeset='/data/tags' type='string'/>"
-    "<bind nodeset='/data/members/member_name' type='string'/>"
-    "<bind nodeset='/data/members/birth_year' type='int'/>";
+    "<bind nodeset='/data/members/member_name' type='string' hamlet:same-by='name'/>"
+    "<bind nodeset='/data/members/birth_year' type='int' hamlet:same-by='birth-year'/>";
 static const char binds_2[] =
     "<bind nodeset='/data/name' type='string' required='true()'/>"
-    "<bind nodeset='/data/phone' type='string'/>"
+    "<bind nodeset='/data/phone' type='string' hamlet:same-by='phone'/>"
     "<bind nodeset='/data/note' type='string'/>"
     "<bind nodeset='/data/tags' type='string'/>"
     "<bind nodeset='/data/extra' type='string'/>"
-    "<bind nodeset='/data/members/member_name' type='string'/>"
-    "<bind nodeset='/data/members/birth_year' type='int'/>";
+    "<bind nodeset='/data/members/member_name' type='string' hamlet:same-by='name'/>"
+    "<bind nodeset='/data/members/birth_year' type='int' hamlet:same-by='birth-year'/>";
 
 #define BODY(extra)                                                                    \
     "<input ref='/data/name'><label>Name</label></input>"                              \

@@ -22,11 +22,11 @@ static const char register_instance[] =
     "</members><members><member_name/><birth_year/></members>";
 static const char register_binds[] =
     "<bind nodeset='/data/name' type='string' required='true()'/>"
-    "<bind nodeset='/data/phone' type='string'/>"
+    "<bind nodeset='/data/phone' type='string' hamlet:same-by='phone'/>"
     "<bind nodeset='/data/note' type='string'/>"
     "<bind nodeset='/data/tags' type='string'/>"
-    "<bind nodeset='/data/members/member_name' type='string'/>"
-    "<bind nodeset='/data/members/birth_year' type='int'/>";
+    "<bind nodeset='/data/members/member_name' type='string' hamlet:same-by='name'/>"
+    "<bind nodeset='/data/members/birth_year' type='int' hamlet:same-by='birth-year'/>";
 static const char register_body[] =
     "<input ref='/data/name'><label>Name</label></input>"
     "<input ref='/data/phone'><label>Phone</label></input>"
