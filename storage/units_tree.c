@@ -235,9 +235,10 @@ static bool was_under(const struct hm_units_tree *tree, uint32_t unit,
     if (found == NULL || (int)found->kind >= child) {
         return false;
     }
-    under = unit == ancestor || was_under(tree, found->parent, ancestor, found->kind);
+    under =
+        unit == ancestor || was_under(tree, found->parent, ancestor, (int)found->kind);
     for (size_t i = 0; !under && i < found->earlier_count; i++) {
-        under = was_under(tree, found->earlier[i].parent, ancestor, found->kind);
+        under = was_under(tree, found->earlier[i].parent, ancestor, (int)found->kind);
     }
     return under;
 }

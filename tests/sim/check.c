@@ -326,7 +326,8 @@ static int include(struct sim_node *centre, struct sim_change *change)
         sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was not refused",
                  dot_text(&change->dot), author->name);
     }
-    if (err == HM_OK && verdict != HM_OK && !author->excused && !change->forbidden) {
+    if (err == HM_OK && verdict != HM_OK && !author->excused && !change->forbidden &&
+        !sim_check_may_be_disabled(author, change)) {
         sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was refused: %s",
                  dot_text(&change->dot), author->name, hm_err_name(verdict));
     }

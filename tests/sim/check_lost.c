@@ -55,6 +55,30 @@ static void check_revoked(struct sim *sim, const struct sim_change *change, int 
     }
 }
 
+bool sim_check_may_be_disabled(const struct sim_node *author,
+                               const struct sim_change *change)
+{
+    return change->by_user && author->disabled_at_ms != 0 &&
+           (author->clock_lied || author->sim->nodes[0].clock_lied ||
+            change->at_ms + CLOCK_ERROR_MS >= author->disabled_at_ms);
+}
+
+/* Of a user whose account was closed, the same is held: here what came since. */
+static void check_disabled(struct sim *sim, const struct sim_change *change,
+                           int verdict, const char *dot)
+{
+    const struct sim_node *author = &sim->nodes[change->node];
+
+    if (change->by_user && author->disabled_at_ms != 0 && !author->clock_lied &&
+        !sim->nodes[0].clock_lied && verdict == HM_OK &&
+        change->at_ms > author->disabled_at_ms + CLOCK_ERROR_MS) {
+        sim_find(
+            sim, SIM_ORACLE_QUARANTINE,
+            "change %s of %s was written since its user was disabled, and accepted",
+            dot, author->name);
+    }
+}
+
 int sim_check_verdict(struct sim_node *centre, const struct sim_change *change,
                       int verdict)
 {
@@ -62,6 +86,7 @@ int sim_check_verdict(struct sim_node *centre, const struct sim_change *change,
 
     hm_dot_to_text(&change->dot, dot);
     check_revoked(centre->sim, change, verdict, dot);
+    check_disabled(centre->sim, change, verdict, dot);
     return verdict == HM_OK ? HM_OK : check_kept(centre, change, dot);
 }
 

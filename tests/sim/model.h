@@ -21,6 +21,7 @@ struct sim_change {
     unsigned node;
     size_t household;
     uint64_t at_ms; /* virtual */
+    bool by_user;   /* of the node's user, not its operator */
     bool answered;  /* else it may be there or not: the power was cut in its commit */
     bool forbidden; /* to be refused by its parent */
     bool gone;      /* never came to the disk */

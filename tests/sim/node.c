@@ -221,6 +221,8 @@ void sim_node_clone(struct sim *sim, struct sim_node *victim)
                               .linked = victim->linked,
                               .revoked = victim->revoked,
                               .revoked_at_ms = victim->revoked_at_ms,
+                              .user = victim->user,
+                              .disabled_at_ms = victim->disabled_at_ms,
                               .clock_lied = true, /* its image may be of any time */
                               .excused = victim->excused,
                               .places = {victim->places[0], victim->places[1]}};

@@ -153,6 +153,7 @@ static void choose_faults(struct making *m)
         m->wants[SIM_NARROW] = false;
         m->wants[SIM_THERE] = false;
         m->wants[SIM_HIGHER] = false;
+        m->wants[SIM_DISABLE] = false;
     }
     m->wants[SIM_RESTORE] = m->wants[SIM_RESTORE] || sets_centre_back;
     if (m->wants[SIM_RESTORE]) {
@@ -259,6 +260,7 @@ static void add_faults(struct making *m, unsigned node)
         {SIM_HIGHER, 0.01, true, SIM_BACK},
         {SIM_WINDOW, 0.1, true, SIM_STEP_KINDS},
         {SIM_COST, 0.1, true, SIM_STEP_KINDS},
+        {SIM_DISABLE, 0.02, true, SIM_STEP_KINDS},
     };
 
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {

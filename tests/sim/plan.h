@@ -53,7 +53,8 @@ enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
     X(BACK,        "back",        true)  /* .. and back to those that it began with */ \
     X(HIGHER,      "higher",      true)  /* assigned the whole commune */ \
     X(WINDOW,      "window",      true)  /* hours for syncs are set, or taken away */    \
-    X(COST,        "cost",        true)  /* the link costs, or does not any more */
+    X(COST,        "cost",        true)  /* the link costs, or does not any more */ \
+    X(DISABLE,     "disable",     true)  /* the account of its user is closed */
 /* clang-format on */
 
 enum sim_step_kind {

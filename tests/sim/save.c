@@ -5,6 +5,7 @@
 #include "protocol/fact.h"
 #include "protocol/pack.h"
 #include "storage/decisions.h"
+#include "storage/people.h"
 #include "tests/sim/saving.h"
 
 enum { HOT_FAMILIES = 3 /* of a hamlet: where most people write, so that they meet */ };
@@ -415,6 +416,7 @@ void sim_saving_note(struct saving *v, const struct hm_save_result *result,
     struct sim_change change = {.dot = result->dot,
                                 .node = v->n->index,
                                 .at_ms = sim->now_ms,
+                                .by_user = v->save.user != HM_USER_OPERATOR,
                                 .answered = answered,
                                 .forbidden = v->save.rank == HM_RANK_MAX,
                                 .excused = v->n->revoked};
@@ -509,6 +511,26 @@ void sim_saving_run(struct saving *v)
     }
 }
 
+/* The user saves instead of the operator, unless the node knows of no such account. */
+static int choose_user(struct saving *v)
+{
+    struct hm_user user;
+    int err;
+
+    if (v->n->user == 0 || sim_saving_draw(v, 3) == 0) {
+        return HM_OK;
+    }
+    err = hm_store_begin_read(v->n->store);
+    if (err != HM_OK) {
+        return err;
+    }
+    err = hm_people_get_user(v->n->store, v->n->user, &v->arena, &user);
+    if (err == HM_OK && user.active) {
+        v->save.user = v->n->user;
+    }
+    return hm_store_end(v->n->store, err == HM_NOTFOUND ? HM_OK : err);
+}
+
 void sim_save(struct sim_node *n, uint64_t param, bool forbidden)
 {
     struct saving v = {.n = n, .rng = {param}, .family = SIZE_MAX};
@@ -516,6 +538,9 @@ void sim_save(struct sim_node *n, uint64_t param, bool forbidden)
 
     hm_arena_init(&v.arena, SIM_SAVING_ARENA_BYTES);
     err = sim_saving_some_hamlet(&v, &v.hamlet);
+    if (err == HM_OK) {
+        err = choose_user(&v);
+    }
     v.save.rows = v.rows;
     v.save.rank = forbidden ? HM_RANK_MAX : 4;
     if (sim_saving_draw(&v, 5) != 0) {

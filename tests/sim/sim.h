@@ -89,8 +89,10 @@ struct sim_node {
     bool destroyed;
     bool revoked;
     uint64_t revoked_at_ms;
-    bool clock_lied; /* at any time: when it wrote what can't be told */
-    bool excused;    /* its changes may be refused: it was revoked, or its twin was */
+    uint32_t user;           /* who works at it beside its operator; 0: nobody */
+    uint64_t disabled_at_ms; /* that account; 0: never */
+    bool clock_lied;         /* at any time: when it wrote what can't be told */
+    bool excused; /* its changes may be refused: it was revoked, or its twin was */
     uint8_t public_key[HM_PUBLIC_KEY_BYTES];
     uint8_t secret_key[HM_SECRET_KEY_BYTES];
     uint64_t device;
@@ -297,6 +299,9 @@ void sim_check_end(struct sim *sim);
 int sim_check_verdict(struct sim_node *centre, const struct sim_change *change,
                       int verdict);
 int sim_check_leftover(struct sim_node *n);
+/* May the change have been refused since its user had no account any more? */
+bool sim_check_may_be_disabled(const struct sim_node *author,
+                               const struct sim_change *change);
 /* check.c: after each adopted reply of a node. */
 void sim_check_adopted(struct sim_node *n);
 /* What a node that has just started must hold. */

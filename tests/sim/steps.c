@@ -4,6 +4,7 @@
 
 #include "storage/devices.h"
 #include "storage/log.h"
+#include "storage/people.h"
 #include "tests/sim/sim.h"
 
 enum { HOUR_MS = 60 * 60 * 1000, CUT_SOON = 60, /* I/Os */ CUT_LATE = 600 };
@@ -257,6 +258,30 @@ static void assign_commune(struct sim_node *n, uint64_t param)
     if (!n->revoked && sim_node_runs(&n->sim->nodes[0])) {
         (void)administer(n, reassign_work, &units);
         sim_tell(n->sim, n, "is assigned the whole commune");
+    }
+}
+
+static int disable_work(struct sim_node *n, void *arg)
+{
+    (void)arg;
+    return hm_people_disable_user(n->sim->nodes[0].store, n->user);
+}
+
+static void disable(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    if (n->user == 0 || n->disabled_at_ms != 0 || !sim_node_runs(&n->sim->nodes[0])) {
+        return;
+    }
+    (void)administer(n, disable_work, NULL); /* as in revoke() */
+    sim_tell(n->sim, n, "the account of its user is closed");
+    n->sim->was_hostile = true; /* what that one still writes belongs into quarantine */
+    for (unsigned i = 1; i < n->sim->node_count; i++) {
+        struct sim_node *other = &n->sim->nodes[i];
+
+        if (other->user == n->user) {
+            other->disabled_at_ms = n->sim->now_ms;
+        }
     }
 }
 
@@ -541,13 +566,14 @@ void sim_step(struct sim *sim, const struct sim_step *step)
         [SIM_NARROW] = narrow,       [SIM_THERE] = lend,
         [SIM_BACK] = bring_back,     [SIM_HIGHER] = assign_commune,
         [SIM_WINDOW] = set_window,   [SIM_COST] = set_cost,
+        [SIM_DISABLE] = disable,
     };
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {
         [SIM_RESTORE] = true, [SIM_CLONE] = true,   [SIM_REASSIGN] = true,
         [SIM_REVOKE] = true,  [SIM_HOSTILE] = true, [SIM_OVERREACH] = true,
         [SIM_NARROW] = true,  [SIM_THERE] = true,   [SIM_BACK] = true,
-        [SIM_HIGHER] = true,
+        [SIM_HIGHER] = true,  [SIM_DISABLE] = true,
     };
 
     if (kept_apart[step->kind]) {

@@ -160,6 +160,21 @@ static void make_people(struct hm_store *s)
     }
 }
 
+static uint32_t make_user(struct hm_store *s, const char *name, uint32_t unit)
+{
+    struct hm_user user = {.name = name, .full_name = "", .unit = unit, .active = true};
+    struct hm_role role;
+    struct hm_arena arena;
+    uint32_t id = 0;
+
+    hm_arena_init(&arena, 1024 * 1024);
+    SIM_MUST(hm_people_find_role(s, "enumerator", &arena, &role) == HM_OK);
+    user.role = role.id;
+    SIM_MUST(hm_people_add_user(s, &user, &id) == HM_OK);
+    hm_arena_deinit(&arena);
+    return id;
+}
+
 static uint64_t make_keys(const char *name, uint8_t *public_key, uint8_t *secret_key)
 {
     uint8_t seed[HM_CONTENT_HASH_BYTES];
@@ -241,6 +256,7 @@ static void make_centre(struct sim *sim)
     SIM_MUST(publish(sim, s, false) == HM_OK);
     for (unsigned i = 1; i < sim->node_count; i++) {
         put_device(sim, &sim->nodes[i]);
+        sim->nodes[i].user = make_user(s, sim->nodes[i].name, commune);
     }
     put_hostile_device(sim);
     SIM_MUST(hm_store_end(s, HM_OK) == HM_OK);
@@ -341,6 +357,7 @@ void sim_template_open(struct sim *sim)
     for (unsigned i = 0; i < nodes; i++) {
         make_node(sim, i);
         sim->nodes[i].starts = made->facts.nodes[i].starts;
+        sim->nodes[i].user = made->facts.nodes[i].user;
         sim->nodes[i].disk = hm_simdisk_copy(made->disks[i], sim->nodes[i].name);
         SIM_MUST(sim->nodes[i].disk != NULL);
     }
