@@ -189,3 +189,25 @@ HM_TEST(who_comes_early_keeps_the_time)
         assert_in_range(retry_s, first_s - 1, first_s);
     }
 }
+
+/* While somebody waits, a group has a quarter of the places, free as the others are. */
+HM_TEST(a_group_has_its_share_while_others_wait)
+{
+    static struct hm_admission a;
+    uint32_t retry_s = 0;
+
+    hm_admission_init(&a, 8);
+    for (uint64_t key = 1; key <= 8; key++) {
+        assert_true(hm_admission_enter(&a, key, 1000, 0, &retry_s));
+    }
+    assert_false(hm_admission_enter(&a, 20, 1000, 0, &retry_s));
+    for (uint64_t key = 1; key <= 8; key++) {
+        hm_admission_leave(&a, key, 5, 1100);
+    }
+    assert_true(hm_admission_enter(&a, 1, 1200, 0, &retry_s));
+    assert_true(hm_admission_enter(&a, 2, 1200, 0, &retry_s));
+    assert_false(hm_admission_enter(&a, 3, 1200, 0, &retry_s));
+    assert_true(hm_admission_enter(&a, 30, 1200, 0, &retry_s));   /* of another group */
+    assert_true(hm_admission_enter(&a, 20, 200000, 0, &retry_s)); /* long after */
+    assert_true(hm_admission_enter(&a, 4, 200000, 0, &retry_s));  /* nobody waits */
+}
