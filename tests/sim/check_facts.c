@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "protocol/fact.h"
+#include "storage/notices.h"
 #include "storage/redirects.h"
 #include "tests/sim/sim.h"
 
@@ -207,6 +208,119 @@ static int check_departed(struct sim_node *n, struct hm_household *h)
     return err;
 }
 
+/* -- Notices ---------------------------------------------------------------------- */
+
+struct hearing {
+    const struct sim_write *write;
+    const struct hm_dot *dot;
+    const struct hm_household_id *family;
+    bool heard;
+};
+
+static int hear(void *arg, const struct hm_notice *notice)
+{
+    struct hearing *h = arg;
+
+    h->heard =
+        h->heard || (hm_household_id_compare(&notice->household, h->family) == 0 &&
+                     hm_row_key_compare(&notice->key, &h->write->row) == 0 &&
+                     notice->field == h->write->field &&
+                     hm_dot_compare(&notice->lost_dot, h->dot) == 0);
+    return HM_OK;
+}
+
+static bool shows(const struct sim_write *write, const struct hm_dot *dot)
+{
+    for (size_t i = 0; i < write->shown_count; i++) {
+        if (hm_dot_compare(&write->shown[i], dot) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Was this value of n replaced by others alone, who all wrote something else? */
+static bool was_lost(const struct sim *sim, const struct sim_node *n,
+                     const struct sim_family *family, const struct sim_write *lost)
+{
+    const struct hm_dot *dot = &sim->model.changes[lost->change].dot;
+    bool replaced = false;
+
+    for (size_t i = 0; i < family->write_count; i++) {
+        const struct sim_write *other = &family->writes[i];
+        const struct sim_change *change = &sim->model.changes[other->change];
+
+        if (other == lost || other->field != lost->field ||
+            hm_row_key_compare(&other->row, &lost->row) != 0) {
+            continue;
+        }
+        if (change->node == n->index ? shows(other, dot)
+                                     : other->value == lost->value) {
+            return false;
+        }
+        replaced = replaced ||
+                   (change->node != n->index && change->included && shows(other, dot));
+    }
+    return replaced;
+}
+
+/* A household that moved may have been forgotten in between. */
+static bool stayed(const struct sim_family *family)
+{
+    for (size_t i = 0; i < family->write_count; i++) {
+        if (family->writes[i].row.form == HM_FORM_HOUSEHOLD &&
+            family->writes[i].field == HM_FIELD_SCOPE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int check_heard(struct sim_node *n, const struct sim_family *family)
+{
+    const struct sim *sim = n->sim;
+    int err = HM_OK;
+
+    for (size_t i = 0; i < family->write_count && err == HM_OK; i++) {
+        const struct sim_write *write = &family->writes[i];
+        const struct sim_change *change = &sim->model.changes[write->change];
+        struct hearing hearing = {write, &change->dot, &family->id, false};
+
+        if (change->node != n->index || !change->included ||
+            write->field < HM_FIELD_FIRST || !was_lost(sim, n, family, write)) {
+            continue;
+        }
+        err = hm_notices_each(n->store, hear, &hearing);
+        if (err == HM_OK && !hearing.heard) {
+            char dot[HM_ID_TEXT_MAX];
+
+            hm_dot_to_text(&change->dot, dot);
+            sim_find(n->sim, SIM_ORACLE_NOTICE,
+                     "%s: field %u of household %s, written by %s, was replaced by "
+                     "another, and nothing says so",
+                     n->name, write->field, id_text(&family->id), dot);
+        }
+    }
+    return err;
+}
+
+/* Of a laptop that has its disk and its hamlets as they were. */
+static int check_notices(struct sim_node *n)
+{
+    int err = HM_OK;
+
+    if (n->index == 0 || n->excused || n->revoked || n->image != NULL ||
+        n->twin_of != n->index) {
+        return HM_OK;
+    }
+    for (size_t i = 0; i < n->sim->model.family_count && err == HM_OK; i++) {
+        if (stayed(&n->sim->model.families[i])) {
+            err = check_heard(n, &n->sim->model.families[i]);
+        }
+    }
+    return err;
+}
+
 /* -- All ------------------------------------------------------------------------- */
 
 static int check_family(struct sim_node *n, size_t index, struct merges *merges)
@@ -249,6 +363,9 @@ int sim_check_facts(struct sim_node *n)
     }
     if (err == HM_OK) {
         err = check_survivors(n, &merges);
+    }
+    if (err == HM_OK) {
+        err = check_notices(n);
     }
     free(merges.into);
     return err;

@@ -48,7 +48,8 @@
     X(HIDDEN,     "14-hidden-edit")     /* an edit that a deletion had not seen */       \
     X(REDIRECT,   "15-redirect")        /* merges lead to one household, everywhere */   \
     X(DEPARTED,   "16-departed")        /* what moved away is forgotten, no sooner */    \
-    X(LEFTOVER,   "17-leftover")        /* nothing stays of a hamlet that was lost */    \
+    X(NOTICE,     "17-notice")          /* whoever's value lost hears of it */           \
+    X(LEFTOVER,   "18-leftover")        /* nothing stays of a hamlet that was lost */    \
     X(ERROR,      "12-error")           /* an error that the world did not cause */      \
     X(CRASH,      "13-crash")           /* the program ended by itself, or hangs */
 /* clang-format on */
