@@ -403,6 +403,49 @@ HM_TEST(merged_into_two)
     end();
 }
 
+/* Taken back by one, merged elsewhere by another who saw the same. */
+HM_TEST(unmerged_and_merged_elsewhere)
+{
+    begin_merge();
+    (void)merge(a, &home.household, &others[0].household);
+    hm_village_settle(&v);
+    (void)take_back(a, &home.household, HM_FIELD_MERGED);
+    (void)merge(&v.centre, &home.household, &others[1].household);
+    hm_village_settle(&v);
+    assert_int_equal(hm_village_conflicts(a), 1);
+    assert_int_equal(hm_village_conflicts(&v.centre), 1);
+    (void)take_back(&v.centre, &home.household, HM_FIELD_MERGED);
+    hm_village_settle(&v);
+    assert_int_equal(hm_village_conflicts(a), 0);
+    assert_survivor(a, &home.household, &home.household, false);
+    end();
+}
+
+/* Deleted by one, merged by another: the merge is an edit that the deletion had not
+ * seen. */
+HM_TEST(deleted_and_merged)
+{
+    begin_merge();
+    (void)delete (a, &home.household);
+    (void)merge(&v.centre, &home.household, &others[0].household);
+    hm_village_settle(&v);
+    assert_int_equal(state_of(a, &home.household), HM_ROW_DISPUTED);
+    assert_int_equal(hm_village_conflicts(a), 2); /* the merge had not seen it either */
+    end();
+}
+
+/* A household is deleted in one hamlet while it moves to another. */
+HM_TEST(deleted_and_moved)
+{
+    begin();
+    (void)delete (a, &home.household);
+    (void)move(&v.centre, &home.household, 1);
+    hm_village_settle(&v);
+    assert_int_equal(state_of(b, &home.household), HM_ROW_DISPUTED);
+    assert_int_equal(hm_village_conflicts(b), 1);
+    end();
+}
+
 /* A into B while B goes into C: a chain is followed to its end. */
 HM_TEST(a_chain_of_merges)
 {
