@@ -8,6 +8,7 @@
 #include "storage/adopt_blobs.h"
 #include "storage/adopt_departed.h"
 #include "storage/adopt_here.h"
+#include "storage/adopt_receipts.h"
 #include "storage/claims.h"
 #include "storage/cursors.h"
 #include "storage/feeds.h"
@@ -113,134 +114,6 @@ static int take_head(struct adopting *a, struct hm_bytes payload, int64_t sent_u
         err = hm_store_set_number(a->s, HM_META_CLOCK_OFFSET, a->out.clock_offset_ms);
     }
     return err;
-}
-
-static int take_receipt(struct adopting *a, struct hm_bytes payload)
-{
-    struct hm_receipt receipt;
-    struct hm_log log;
-    uint64_t before = 0;
-    unsigned level = 0;
-    int err = hm_receipt_read(payload, &receipt);
-
-    a->receipt_seen = a->receipt_seen || err == HM_OK;
-    if (err == HM_OK) {
-        err = hm_log_get(a->s, receipt.incarnation, &log);
-    }
-    if (err == HM_NOTFOUND) {
-        return HM_OK; /* a log that this disk does not have any more */
-    }
-    if (err == HM_OK) {
-        err = hm_log_receipt(a->s, a->parent, receipt.incarnation, &before, &level);
-    }
-    if (err != HM_OK) {
-        return err;
-    }
-    /* A parent may hold more than a restored disk: that is no receipt for what is
-     * written here next. */
-    if (receipt.count > log.entries) {
-        receipt.count = log.entries;
-    }
-    if (receipt.count > before) {
-        a->out.receipted += receipt.count - (before == 0 ? 1 : before);
-    }
-    if (receipt.count == before && (unsigned)receipt.level == level) {
-        return HM_OK;
-    }
-    if (receipt.count < before) { /* it has forgotten what it had receipted */
-        struct hm_lost_log lost = {receipt.incarnation, log.author.device, before};
-
-        err = hm_claims_learn(a->s, &lost);
-        if (err != HM_OK) {
-            return err;
-        }
-    }
-    return hm_log_set_receipt(a->s, a->parent, receipt.incarnation, receipt.count,
-                              receipt.level);
-}
-
-static int take_at_centre(struct adopting *a, struct hm_bytes payload)
-{
-    struct hm_at_centre *logs = NULL;
-    size_t count = 0;
-    int err = hm_at_centre_read(payload, a->arena, &logs, &count);
-
-    for (size_t i = 0; i < count && err == HM_OK; i++) {
-        struct hm_log log;
-
-        err = hm_log_get(a->s, logs[i].incarnation, &log);
-        if (err == HM_OK) {
-            err = hm_log_set_at_centre(a->s, a->parent, logs[i].incarnation,
-                                       logs[i].count < log.entries ? logs[i].count
-                                                                   : log.entries);
-        }
-        err = err == HM_NOTFOUND ? HM_OK : err; /* another child's */
-    }
-    return err;
-}
-
-/* Where to ask from next. A parent that stands before what it told already was set back
- * by hand: what it holds is asked anew. */
-static int take_told(struct adopting *a, struct hm_bytes payload)
-{
-    struct hm_cursor_at at;
-    struct hm_heard told;
-    int err = hm_heard_read(payload, &told);
-
-    if (err == HM_OK) {
-        err = hm_cursors_get(a->s, a->parent, HM_CURSOR_HEARD, &at);
-    }
-    if (err == HM_OK && at.timeline == told.timeline && at.position > told.position) {
-        err = hm_log_doubt_receipts(a->s, a->parent, true);
-        if (err == HM_OK) {
-            err = hm_store_set_number(a->s, HM_META_OFFER_LOGS, 1);
-        }
-        a->out.more = true;
-    }
-    if (err == HM_OK) {
-        at =
-            (struct hm_cursor_at){.timeline = told.timeline, .position = told.position};
-        err = hm_cursors_set(a->s, a->parent, HM_CURSOR_HEARD, &at);
-    }
-    return err;
-}
-
-static int take_notice(struct adopting *a, struct hm_bytes payload)
-{
-    struct hm_quarantine_entry entry = {.scope = 0};
-    struct hm_quarantined notice;
-    struct hm_change change;
-    struct hm_log log;
-    int verdict = HM_OK;
-    int err = hm_quarantined_read(payload, &notice);
-
-    if (err == HM_OK) {
-        err = hm_log_get(a->s, notice.dot.incarnation, &log);
-    }
-    if (err == HM_OK) {
-        err = hm_log_entry(a->s, notice.dot.incarnation, notice.dot.n, a->arena,
-                           &entry.bytes, &verdict);
-    }
-    if (err == HM_NOTFOUND) {
-        return HM_OK; /* not ours */
-    }
-    if (err != HM_OK) {
-        return err;
-    }
-    err = hm_change_decode(entry.bytes, &notice.dot, a->arena, &change);
-    if (err == HM_NOMEM) {
-        return err;
-    }
-    if (err == HM_OK) { /* else refused since it is no change */
-        entry.scope = change.scope;
-        entry.household = change.household;
-    }
-    entry.device = log.author.device;
-    entry.dot = notice.dot;
-    entry.reason = (int)notice.reason;
-    entry.detail = hm_arena_text(a->arena, notice.text);
-    a->out.notices++;
-    return entry.detail == NULL ? HM_NOMEM : hm_quarantine_put(a->s, &entry);
 }
 
 /* *out_again: one is of a hub that another item must tell of first. */
@@ -662,13 +535,14 @@ static int take_frame(struct adopting *a, const struct hm_frame *frame,
     case HM_FRAME_TIME:
         return take_head(a, frame->payload, sent_utc_ms, received_utc_ms);
     case HM_FRAME_RECEIPT:
-        return take_receipt(a, frame->payload);
+        a->receipt_seen = true;
+        return hm_adopt_receipt(a->s, a->parent, frame->payload, &a->out);
     case HM_FRAME_AT_CENTRE:
-        return take_at_centre(a, frame->payload);
+        return hm_adopt_at_centre(a->s, a->parent, frame->payload, a->arena);
     case HM_FRAME_TOLD:
-        return take_told(a, frame->payload);
+        return hm_adopt_told(a->s, a->parent, frame->payload, &a->out);
     case HM_FRAME_QUARANTINED:
-        return take_notice(a, frame->payload);
+        return hm_adopt_notice(a->s, frame->payload, a->arena, &a->out);
     case HM_FRAME_FEED:
     case HM_FRAME_GIVE:
         return take_feed(a, frame);

@@ -385,7 +385,8 @@ static int check_known(struct enrolling *e, struct hm_store *s, struct hm_arena 
         struct hm_device own;
 
         err = hm_devices_get(s, hm_store_device(s), arena, &own);
-        e->goes_on = err != HM_OK || own.active; /* revoked: the code lets it in again */
+        e->goes_on =
+            err != HM_OK || own.active; /* revoked: the code lets it in again */
         err = err == HM_NOTFOUND ? HM_OK : err;
     }
     return err;

@@ -672,10 +672,8 @@ static void take_requests(struct sim *sim, struct sim_message *first)
         }
     }
     for (size_t i = 0; i < count; i++) {
-        bool runs = sim_node_runs(parent);
-
-        if (!runs || !lets_in(parent, &batch[i])) {
-            answer_nothing(sim, &batch[i], runs ? HM_DENIED : HM_NETWORK);
+        if (!sim_node_runs(parent)) {
+            answer_nothing(sim, &batch[i], HM_NETWORK);
             hm_buf_deinit(&batch[i].bytes);
             batch[i--] = batch[--count];
         }
