@@ -571,7 +571,8 @@ static int next_unheld(struct hm_store *s, uint32_t scope, const struct held *he
         }
         hm_arena_init(&arena, PLACES_BYTES_MAX);
         err = load_places(s, out_id, &arena, &places);
-        stays = holds_any(held, &places.live) || holds_any(held, &places.departed);
+        stays = err == HM_OK &&
+                (holds_any(held, &places.live) || holds_any(held, &places.departed));
         hm_arena_deinit(&arena);
         if (err != HM_OK || !stays) {
             return err;
