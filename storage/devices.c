@@ -287,7 +287,7 @@ int hm_devices_list(struct hm_store *s, struct hm_arena *arena,
                         hm_devices_read_item, arena, out_devices, out_count);
 }
 
-int hm_devices_revoke(struct hm_store *s, uint64_t id)
+static int revoke(struct hm_store *s, uint64_t id, int64_t since_utc_ms, bool earlier)
 {
     struct hm_arena arena;
     struct hm_device device;
@@ -295,13 +295,27 @@ int hm_devices_revoke(struct hm_store *s, uint64_t id)
 
     hm_arena_init(&arena, SMALL_ARENA);
     err = hm_devices_get(s, id, &arena, &device);
-    if (err == HM_OK && device.active) {
+    if (err == HM_OK &&
+        (device.active || (earlier && since_utc_ms < device.revoked_utc_ms))) {
         device.active = false;
-        device.revoked_utc_ms = hm_store_utc_ms(s);
+        device.revoked_utc_ms = since_utc_ms;
         err = keep_device(s, &device);
     }
     hm_arena_deinit(&arena);
     return err;
+}
+
+int hm_devices_revoke(struct hm_store *s, uint64_t id)
+{
+    return revoke(s, id, hm_store_utc_ms(s), false);
+}
+
+int hm_devices_revoke_since(struct hm_store *s, uint64_t id, int64_t since_utc_ms)
+{
+    if (since_utc_ms <= 0 || since_utc_ms > hm_store_utc_ms(s)) {
+        return hm_store_fail(s, HM_INVALID, "no device was lost at that time");
+    }
+    return revoke(s, id, since_utc_ms, true);
 }
 
 int hm_devices_reassign(struct hm_store *s, uint64_t id, const uint32_t *scopes,

@@ -51,6 +51,11 @@ int hm_devices_list(struct hm_store *s, struct hm_arena *arena,
  * way for what it wrote. The second time nothing happens. Errors: as hm_items_put();
  * HM_NOTFOUND. */
 int hm_devices_revoke(struct hm_store *s, uint64_t id) HM_MUST_USE;
+/* The same for one that was lost at since_utc_ms and missed later: what it wrote from
+ * then on is kept apart. The earliest such time counts. Errors: HM_INVALID (a time to
+ * come, or before 1970). */
+int hm_devices_revoke_since(struct hm_store *s, uint64_t id,
+                            int64_t since_utc_ms) HM_MUST_USE;
 /* Other scopes. Errors: as hm_devices_put(); HM_NOTFOUND. */
 int hm_devices_reassign(struct hm_store *s, uint64_t id, const uint32_t *scopes,
                         size_t count) HM_MUST_USE;

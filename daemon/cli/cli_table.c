@@ -45,6 +45,9 @@ static const struct hm_cli_option split_options[] = {
     TEXT("reason", HM_CLI_BODY, "TEXT", "why, kept with the change"), END};
 static const struct hm_cli_option delete_options[] = {
     NEED("reason", HM_CLI_BODY, "TEXT", "why, kept with the change"), END};
+static const struct hm_cli_option revoke_options[] = {
+    TEXT("since", HM_CLI_BODY, "DAY", "it was lost on this day (2026-01-31, in UTC), and missed later"),
+    TEXT("reason", HM_CLI_BODY, "TEXT", "why"), END};
 static const struct hm_cli_option sync_options[] = {
     NUMBER("wait", HM_CLI_QUERY, "SECONDS", "until both ends are equal, at most so long"), END};
 static const struct hm_cli_option user_options[] = {
@@ -179,8 +182,8 @@ static const struct hm_cli_command table[] = {
      .show = hm_cli_show_invitation},
     {.name = "device list", .args = "", .summary = "List the devices",
      .method = GET, .path = "devices", .columns = device_columns, .empty = "No devices."},
-    {.name = "device revoke", .args = "ID", .summary = "Refuse a device from now on",
-     .options = reason_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
+    {.name = "device revoke", .args = "ID", .summary = "Trust a device no more",
+     .options = revoke_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,
      .path = "devices/{}/revoke"},
     {.name = "device reassign", .args = "ID", .summary = "Give a device other hamlets to work on",
      .options = reassign_options, .arg_count_min = 1, .arg_count_max = 1, .method = POST,

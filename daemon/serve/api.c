@@ -30,7 +30,7 @@ struct route {
 static const struct route routes[] = {
     {"GET", "devices", HM_API_READ, TX_READ, HM_RIGHT_HOUSEHOLD_READ, NULL, NULL, NULL, hm_devices_handle_list},
     {"POST", "devices/invitations", HM_API_WRITE, TX_WRITE, HM_RIGHT_DEVICE_ADMIN, NULL, "scopes name role", NULL, hm_devices_handle_invite},
-    {"POST", "devices/{}/revoke", HM_API_WRITE, TX_WRITE, HM_RIGHT_DEVICE_ADMIN, NULL, "reason", NULL, hm_devices_handle_revoke},
+    {"POST", "devices/{}/revoke", HM_API_WRITE, TX_WRITE, HM_RIGHT_DEVICE_ADMIN, NULL, "reason since", NULL, hm_devices_handle_revoke},
     {"POST", "devices/{}/reassign", HM_API_WRITE, TX_WRITE, HM_RIGHT_DEVICE_ADMIN, NULL, "scopes", NULL, hm_devices_handle_reassign},
     {"POST", "devices/{}/close", HM_API_WRITE, TX_WRITE, HM_RIGHT_DEVICE_ADMIN, NULL, NULL, NULL, hm_devices_handle_close},
     {"POST", "restore/finished", HM_API_WRITE, TX_WRITE, HM_RIGHT_BACKUP, NULL, NULL, NULL, hm_devices_handle_restore_finished},

@@ -240,14 +240,38 @@ static int answer_device(struct hm_call *call, uint64_t id)
     return err == HM_OK ? device_json(call, &device, &call->reply) : err;
 }
 
+/* The beginning of a day in UTC; text is one of the calendar. */
+static int64_t day_utc_ms(const char *text)
+{
+    int64_t days;
+    int year = 0;
+    int month = 0;
+    int day = 0;
+
+    (void)sscanf(text, "%4d-%2d-%2d", &year, &month, &day); /* has been checked */
+    /* March is the first month: what a leap day adds comes last. */
+    year -= month <= 2;
+    days = 365LL * year + year / 4 - year / 100 + year / 400 +
+           (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    return (days - 719468) * 24 * 60 * 60 * 1000;
+}
+
 int hm_devices_handle_revoke(struct hm_call *call)
 {
     const char *reason = NULL;
+    const char *since = NULL;
     struct hm_device device;
     int err = HM_OK;
 
     if (call->body != NULL) {
         err = hm_api_json_text(call, call->body, "reason", false, &reason);
+        if (err == HM_OK) {
+            err = hm_api_json_text(call, call->body, "since", false, &since);
+        }
+    }
+    if (err == HM_OK && since != NULL && !hm_units_is_day(since)) {
+        err =
+            hm_call_fail(call, HM_INVALID, "since: %s is not a day, 2026-01-31", since);
     }
     if (err == HM_OK) {
         err = find(call, &device);
@@ -256,7 +280,9 @@ int hm_devices_handle_revoke(struct hm_call *call)
         return hm_call_fail(call, HM_INVALID, "a node cannot revoke itself");
     }
     if (err == HM_OK) {
-        err = hm_devices_revoke(call->s, device.id);
+        err = since == NULL
+                  ? hm_devices_revoke(call->s, device.id)
+                  : hm_devices_revoke_since(call->s, device.id, day_utc_ms(since));
     }
     return err == HM_OK ? answer_device(call, device.id) : err;
 }

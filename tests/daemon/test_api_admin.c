@@ -66,6 +66,13 @@ HM_TEST(devices_are_invited_and_revoked)
     assert_string_equal(at("late"), "0");
     assert_string_equal(at("name"), "Thôn 1");
     assert_string_equal(at("scopes.0"), "19885001");
+    assert_int_equal(post(path, "{\"since\":\"2024-02-29\"}"), 200);
+    assert_string_equal(at("revoked"), "2024-02-29T00:00:00Z");
+    assert_int_equal(post(path, "{\"since\":\"2025-01-01\"}"), 200);
+    assert_string_equal(at("revoked"), "2024-02-29T00:00:00Z");
+    assert_int_equal(post(path, "{\"since\":\"1969-12-31\"}"), 400);
+    assert_int_equal(post(path, "{\"since\":\"2025-02-29\"}"), 400);
+    assert_int_equal(post(path, "{\"since\":\"2999-01-01\"}"), 400);
     assert_int_equal(post("devices/0000000000000001/revoke", "{}"), 404);
     assert_int_equal(post("devices/x/revoke", "{}"), 404);
     (void)snprintf(path, sizeof path, "devices/%016llx/revoke",

@@ -176,6 +176,35 @@ HM_TEST(a_clock_that_is_known_to_be_wrong_is_put_right)
     hm_village_close(&v);
 }
 
+/* Missed days after it was lost: what was written in between is kept apart, too. */
+HM_TEST(lost_before_it_was_missed)
+{
+    struct hm_adopt adopt;
+    struct hm_store *s;
+    int64_t lost_ms;
+
+    begin();
+    s = v.centre.node.store;
+    put(v.phone, "before");
+    pass(HOUR_MS);
+    lost_ms = v.centre.node.now_ms;
+    pass(HOUR_MS);
+    put(v.note, "by somebody else");
+    pass(HOUR_MS);
+    CHECK_OK(hm_store_begin(s));
+    assert_int_equal(
+        hm_devices_revoke_since(s, a->node.device, v.centre.node.now_ms + 1),
+        HM_INVALID);
+    CHECK_OK(hm_devices_revoke_since(s, a->node.device, lost_ms));
+    CHECK_OK(hm_devices_revoke(s, a->node.device)); /* changes nothing */
+    CHECK_OK(hm_store_end(s, HM_OK));
+    assert_int_equal(exchange(&adopt), HM_OK);
+    assert_string_equal(at_centre(v.phone), "before");
+    assert_string_equal(at_centre(v.note), "");
+    assert_int_equal(revoked_work(), 1);
+    hm_village_close(&v);
+}
+
 /* Let in again, it goes on as before; what was kept apart meanwhile stays for a person
  * to decide. */
 HM_TEST(let_in_again)
