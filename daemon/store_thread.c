@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "daemon/store_open.h"
 #include "storage/log.h"
@@ -31,8 +34,15 @@ struct worker {
     struct hm_store_side side;
 };
 
+/* Which file a path leads to. */
+struct file_id {
+    dev_t device;
+    ino_t inode;
+};
+
 struct hm_store_thread {
     struct hm_store_thread_options options;
+    struct file_id opened_file; /* the writer's own */
     uv_async_t async;
     struct worker workers[1 + HM_STORE_READERS_MAX]; /* the first one writes */
     unsigned worker_count;
@@ -207,6 +217,29 @@ static void end_all(struct worker *w, struct lane *lane, int err)
     }
 }
 
+static bool find_file(const char *path, struct file_id *out)
+{
+    struct stat about;
+
+    if (stat(path, &about) != 0) {
+        return false;
+    }
+    *out = (struct file_id){about.st_dev, about.st_ino};
+    return true;
+}
+
+/* What is written now would go into a file that has lost its name: whoever puts another
+ * one there must end the node first, but does not always. */
+static bool was_swapped(const struct worker *w)
+{
+    const struct file_id *opened = &w->t->opened_file;
+    struct file_id now;
+
+    return w->writes && w->side.store != NULL &&
+           (!find_file(w->t->options.path, &now) || now.device != opened->device ||
+            now.inode != opened->inode);
+}
+
 static bool is_damage(const struct hm_store_thread *t, int err)
 {
     return err == HM_CORRUPT && t->options.damaged != NULL;
@@ -250,6 +283,42 @@ static void note_end(struct worker *w, struct lane *lane, struct hm_store_job *j
     }
 }
 
+/* The file that has lost its name holds what nobody else may have; its WAL has kept its
+ * name, and must not be taken for that of the file which is there now. */
+static void put_aside(struct worker *w)
+{
+    static const char *const parts[] = {"-wal", "-shm"};
+    const char *path = w->t->options.path;
+    char name[4096];
+
+    (void)snprintf(name, sizeof name, "%s.swapped-%lld", path, (long long)time(NULL));
+    if (hm_db_backup(hm_store_db(w->side.store), name, NULL, NULL) != HM_OK) {
+        return; /* then the WAL is all that is left of it */
+    }
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(name, sizeof name, "%s%s", path, parts[i]);
+        (void)unlink(name); /* if not, the next start sees damage and says so */
+    }
+}
+
+/* Nothing more is written, and what was written last is not answered: the process
+ * begins anew with the file that is there. */
+static void note_swap(struct worker *w)
+{
+    struct hm_store_thread *t = w->t;
+
+    if (t->fatal_err == HM_OK) {
+        uv_mutex_unlock(&t->lock);
+        put_aside(w);
+        uv_mutex_lock(&t->lock);
+        t->fatal_err = HM_IO;
+        (void)snprintf(t->fatal_text, sizeof t->fatal_text,
+                       "another file was put in the store's place while the node runs; "
+                       "it begins anew with that");
+        (void)uv_async_send(&t->async);
+    }
+}
+
 static void run_batch(struct worker *w, struct lane *lane, struct hm_store_job *first)
 {
     struct hm_store_job *jobs[HM_STORE_BATCH_MAX] = {first};
@@ -263,6 +332,12 @@ static void run_batch(struct worker *w, struct lane *lane, struct hm_store_job *
     uv_mutex_unlock(&w->t->lock);
     first->batch(jobs, count, &w->side);
     uv_mutex_lock(&w->t->lock);
+    if (was_swapped(w)) {
+        note_swap(w);
+        for (size_t i = 0; i < count; i++) {
+            jobs[i]->err = HM_IO;
+        }
+    }
     for (size_t i = 0; i < count; i++) {
         note_end(w, lane, jobs[i]);
     }
@@ -278,6 +353,10 @@ static void run_one(struct worker *w, struct lane *lane, struct hm_store_job *jo
     job->again = false;
     job->work(job, &w->side);
     uv_mutex_lock(&w->t->lock);
+    if (was_swapped(w)) {
+        note_swap(w);
+        job->err = HM_IO;
+    }
     note_end(w, lane, job);
 }
 
@@ -288,6 +367,9 @@ static void serve_lane(struct worker *w, struct lane *lane)
     while (!t->closing) {
         if (w->writes && t->damaged) {
             end_all(w, lane, HM_CORRUPT);
+        }
+        if (lane->head != NULL && was_swapped(w)) {
+            note_swap(w);
         }
         if (lane->head == NULL || t->fatal_err != HM_OK) {
             uv_cond_wait(&lane->wake, &t->lock);
@@ -313,6 +395,9 @@ static void thread_main(void *arg)
 
     hm_buf_init(&errmsg, 4096);
     err = open_side(&t->options, w->writes, &w->side, &errmsg);
+    if (err == HM_OK && w->writes && !find_file(t->options.path, &t->opened_file)) {
+        err = HM_IO;
+    }
     if (err == HM_OK && w->writes) {
         err = check_store(&t->options, w->side.store, &errmsg);
     }

@@ -453,6 +453,85 @@ static bool waits(int err)
            err == HM_VERSION;
 }
 
+/* Where the segment leaves the log that is held. */
+static int find_common(struct hm_accept *a, const struct hm_segment *segment,
+                       const struct hm_log *log, struct hm_accept_fork *out)
+{
+    struct hm_dictionary dictionary = {0};
+    struct hm_hash chain = segment->prev_chain;
+    const struct hm_bytes *entries;
+    struct hm_arena arena;
+    struct hm_hash held;
+    int err = HM_OK;
+
+    if (segment->first_n > 0) {
+        err = hm_log_chain_at(a->s, segment->incarnation, segment->first_n - 1, &held);
+        if (err != HM_OK || !hm_hash_equal(&held, &segment->prev_chain)) {
+            return err;
+        }
+    }
+    hm_arena_init(&arena, HM_HOUSEHOLD_ARENA_BYTES_MAX);
+    err = hm_blobs_dictionary(a->s, segment->dictionary, &arena, &dictionary);
+    if (err == HM_OK) {
+        err = hm_segment_unpack(segment, dictionary, &arena, &entries);
+    }
+    for (uint64_t n = segment->first_n;
+         err == HM_OK && !out->known && n < log->entries &&
+         n - segment->first_n < segment->count;
+         n++) {
+        chain = hm_chain_next(&chain, entries[n - segment->first_n]);
+        err = hm_log_chain_at(a->s, segment->incarnation, n, &held);
+        if (err == HM_OK && !hm_hash_equal(&held, &chain)) {
+            out->known = true;
+            out->common = n;
+        }
+    }
+    hm_arena_deinit(&arena);
+    return is_theirs(err) || waits(err) ? HM_OK : err;
+}
+
+static int raise_fork(struct hm_accept *a, const struct hm_accept_fork *fork,
+                      uint64_t behind)
+{
+    return hm_alarms_raise(a->s, HM_ALARM_FORK, fork->device,
+                           fork->incarnation ^ fork->common, behind - fork->common);
+}
+
+static int note_fork(struct hm_accept *a, const struct hm_segment *segment,
+                     struct hm_log *log)
+{
+    struct hm_accept_fork fork = {.incarnation = segment->incarnation,
+                                  .device = segment->device};
+    uint64_t behind = segment->first_n + segment->count;
+    int err = HM_OK;
+
+    if (log->entries == 0 || log->author.device != segment->device) {
+        return HM_OK; /* not its author's */
+    }
+    for (size_t i = 0; i < a->fork_count; i++) {
+        if (a->forks[i].incarnation == fork.incarnation) {
+            fork = a->forks[i]; /* the first one says where */
+            log->entries = fork.common;
+            return fork.known ? raise_fork(a, &fork, behind) : HM_OK;
+        }
+    }
+    err = find_common(a, segment, log, &fork);
+    if (err == HM_OK && fork.known) {
+        err = raise_fork(a, &fork, behind);
+    }
+    if (err != HM_OK) {
+        return err;
+    }
+    a->forks = hm_arena_grow(a->arena, a->forks, a->fork_count, a->fork_count + 1,
+                             sizeof a->forks[0]);
+    if (a->forks == NULL) {
+        return HM_NOMEM;
+    }
+    a->forks[a->fork_count++] = fork;
+    log->entries = fork.common;
+    return HM_OK;
+}
+
 /* Places the segment, or leaves the log, the state and a's lists as they were. */
 static int place_or_undo(struct hm_accept *a, const struct hm_segment *segment,
                          struct hm_bytes bytes, struct hm_log *log)
@@ -482,7 +561,7 @@ static int place_or_undo(struct hm_accept *a, const struct hm_segment *segment,
                          fault == HM_CHAIN ? "another branch of a log: a fork"
                                            : hm_err_text(fault));
     }
-    return err;
+    return err == HM_OK && fault == HM_CHAIN ? note_fork(a, segment, log) : err;
 }
 
 int hm_accept_segment(struct hm_accept *a, struct hm_bytes bytes,

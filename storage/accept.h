@@ -31,6 +31,14 @@ struct hm_accept_notice {
     const char *detail; /* in the arena */
 };
 
+/* A log that goes on otherwise here than its author's segment says. */
+struct hm_accept_fork {
+    uint64_t incarnation;
+    uint64_t device;
+    uint64_t common; /* entries that are the same; 0 with known false */
+    bool known;      /* else the segment begins behind the fork */
+};
+
 /* One sender's segments within one transaction. Lists grow in the arena. */
 struct hm_accept {
     struct hm_store *s;
@@ -48,6 +56,8 @@ struct hm_accept {
     struct hm_accept_notice *notices;
     size_t notice_count;
     size_t notice_room;
+    struct hm_accept_fork *forks;
+    size_t fork_count;
     uint64_t changes; /* new ones, refused ones too */
     /* What was decided about an entry before, when the store is made anew; false: it is
      * to be judged. NULL: all are. */
@@ -63,6 +73,8 @@ int hm_accept_init(struct hm_accept *a, struct hm_store *s, struct hm_forms *for
  * What cannot be judged here yet (a gap, a dictionary or a form's table that has not
  * come, an item that a newer program wrote, an author whom a hub has let in) moves
  * nothing and is not kept.
+ *
+ * Of a fork, only what is known to be the same at both ends counts as held.
  *
  * *out_incarnation: whose log it is (0: the bytes are no segment), *out_entries: how
  * many of its entries are held now. Whatever is wrong with the bytes is not an error:

@@ -12,6 +12,7 @@
 #include "storage/claims.h"
 #include "storage/cursors.h"
 #include "storage/feeds.h"
+#include "storage/fork.h"
 #include "storage/households.h"
 #include "storage/items_strange.h"
 #include "storage/log.h"
@@ -220,6 +221,9 @@ static int take_state(struct adopting *a, struct hm_bytes bytes)
     if (err == HM_OK) {
         err = hm_households_load_or_new(a->s, &theirs.id, &arena, &own, &found);
     }
+    for (size_t i = 0; err == HM_OK && i < theirs.vv_count; i++) {
+        hm_log_heard_of(a->s, theirs.vv[i].author.incarnation, theirs.vv[i].n + 1);
+    }
     if (err == HM_OK && found) {
         err = compare_own(&own, bytes, &same);
     } else if (err == HM_OK) {
@@ -359,6 +363,7 @@ static int take_need(struct adopting *a, struct hm_bytes payload)
         err = hm_adopt_here_items(a->s, need.prefixes, &up);
     }
     if (err == HM_OK && up) {
+        heard->compared = false; /* once more, when they have gone up */
         a->out.more = true;
     } else if (err == HM_OK && heard->compared) {
         err = hm_items_drop_strange(a->s, need.prefixes, a->given, a->given_count,
@@ -525,6 +530,20 @@ static int settle_all(struct adopting *a)
     return err;
 }
 
+static int take_fork(struct adopting *a, struct hm_bytes payload)
+{
+    struct hm_fork fork;
+    uint64_t changes = 0;
+    int err = hm_fork_read(payload, &fork);
+
+    if (err == HM_OK) {
+        err = hm_fork_leave(a->s, a->forms, a->parent, &fork, &changes);
+    }
+    a->out.again += changes;
+    a->out.more = a->out.more || changes > 0;
+    return err;
+}
+
 static int take_frame(struct adopting *a, const struct hm_frame *frame,
                       int64_t sent_utc_ms, int64_t received_utc_ms)
 {
@@ -548,6 +567,8 @@ static int take_frame(struct adopting *a, const struct hm_frame *frame,
         return take_feed(a, frame);
     case HM_FRAME_NEED:
         return take_need(a, frame->payload);
+    case HM_FRAME_FORK:
+        return take_fork(a, frame->payload);
     case HM_FRAME_ALARMS:
         return hm_adopt_here_alarms(a->s, a->parent, frame->payload, a->arena);
     case HM_FRAME_BLOB:

@@ -11,6 +11,7 @@
 
 struct hm_adopt {
     uint64_t rescued;     /* changes that were written for authors who are gone */
+    uint64_t again;       /* own changes of a branch that was left, written again */
     bool version_refused; /* the parent speaks another protocol: text says what to do */
     bool revoked;         /* this node's own item says so; text, too */
     char text[256];       /* of the parent, for people; may be empty */

@@ -29,6 +29,7 @@ int hm_adopt_receipt(struct hm_store *s, uint64_t parent, struct hm_bytes payloa
     }
     /* A parent may hold more than a restored disk: that is no receipt for what is
      * written here next. */
+    hm_log_heard_of(s, receipt.incarnation, receipt.count);
     if (receipt.count > log.entries) {
         receipt.count = log.entries;
     }

@@ -131,19 +131,31 @@ static int close_log(void *arg, const struct hm_lost_log *lost)
     return err == HM_OK ? hm_claims_drop(closing->s, lost->incarnation) : err;
 }
 
-int hm_closed_device(struct hm_store *s, uint64_t device, struct hm_closed_count *out)
+/* claims_of: 0: of all devices. */
+static int close_all(struct hm_store *s, uint64_t device, uint64_t claims_of,
+                     struct hm_closed_count *out)
 {
     struct closing closing = {.s = s};
     struct closed whole = {.device = device, .whole = true};
     int err = put(s, device, &whole);
 
     if (err == HM_OK) {
-        err = hm_claims_each(s, device, close_log, &closing);
+        err = hm_claims_each(s, claims_of, close_log, &closing);
     }
     if (err == HM_OK) {
         *out = closing.sum;
     }
     return err;
+}
+
+int hm_closed_device(struct hm_store *s, uint64_t device, struct hm_closed_count *out)
+{
+    return close_all(s, device, device, out);
+}
+
+int hm_closed_restore(struct hm_store *s, struct hm_closed_count *out)
+{
+    return close_all(s, hm_store_device(s), 0, out);
 }
 
 int hm_closed_late(struct hm_store *s)

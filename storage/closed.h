@@ -19,11 +19,13 @@ struct hm_closed_count {
     uint64_t changes; /* that were known to have been, and have not come */
 };
 /* Close every log of a device that children know further than it is held here
- * (storage/claims.h), and those that they tell of later. The device may be this node:
- * then its restore is finished. The log that this opening writes stays open.
- * Errors: as hm_items_put(). */
+ * (storage/claims.h), and those that they tell of later. The log that this opening
+ * writes stays open. Errors: as hm_items_put(). */
 int hm_closed_device(struct hm_store *s, uint64_t device,
                      struct hm_closed_count *out) HM_MUST_USE;
+/* The restore of this node is finished: what is still missing, of any device, will not
+ * come. Of this node's own logs what is told of later counts, too. */
+int hm_closed_restore(struct hm_store *s, struct hm_closed_count *out) HM_MUST_USE;
 /* A child has told of logs: those of devices that are closed are closed, too. At the
  * centre. */
 int hm_closed_late(struct hm_store *s) HM_MUST_USE;

@@ -507,10 +507,11 @@ int hm_households_forget(struct hm_store *s, const struct hm_household_id *id)
     uint32_t home = 0;
     int err = hm_households_home(s, id, &home);
 
-    hm_arena_init(&arena, PLACES_BYTES_MAX);
-    if (err == HM_OK) {
-        err = load_places(s, id, &arena, &places);
+    if (err != HM_OK) {
+        return err == HM_NOTFOUND ? HM_OK : err;
     }
+    hm_arena_init(&arena, PLACES_BYTES_MAX);
+    err = load_places(s, id, &arena, &places);
     for (size_t i = 0; i < places.live.count && err == HM_OK; i++) {
         err = leave(s, places.live.scopes[i], id);
     }

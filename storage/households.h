@@ -40,7 +40,8 @@ int hm_households_departed(struct hm_store *s, uint32_t scope,
  * know. Nothing for a household that did not depart from there. */
 int hm_households_tell_departed(struct hm_store *s, uint32_t scope,
                                 const struct hm_household_id *id) HM_MUST_USE;
-/* Forget a household with all its places. The log stays. */
+/* Forget a household with all its places; nothing happens when it is not here. The log
+ * stays. */
 int hm_households_forget(struct hm_store *s,
                          const struct hm_household_id *id) HM_MUST_USE;
 

@@ -249,8 +249,9 @@ int hm_log_next_own(struct hm_store *s, struct hm_dot *out_dot,
     if (err == HM_OK) {
         err = hm_log_get(s, own->incarnation, &log);
     }
-    if (err == HM_OK && log.entries != own->next_n) {
-        err = hm_store_fail(s, HM_CORRUPT,
+    if (err == HM_OK &&
+        (log.entries != own->next_n || !hm_hash_equal(&log.chain, &own->chain))) {
+        err = hm_store_fail(s, HM_IO,
                             "the store's log is not the one that this process wrote");
     }
     if (err == HM_OK) {

@@ -28,6 +28,11 @@ int hm_log_get(struct hm_store *s, uint64_t incarnation,
 int hm_log_next_own(struct hm_store *s, struct hm_dot *out_dot,
                     struct hm_author *out_author) HM_MUST_USE;
 
+/* Others know so many entries of a log. When it is the one that this opening writes,
+ * and they are more than it has, the machine was set back while it ran: the numbers are
+ * taken, and the next write mints another incarnation. */
+void hm_log_heard_of(struct hm_store *s, uint64_t incarnation, uint64_t entries);
+
 /* Append the canonical bytes of an own change as the dot of hm_log_next_own().
  * household and home say whose history it is. */
 int hm_log_append_own(struct hm_store *s, const struct hm_dot *dot,
@@ -60,6 +65,12 @@ int hm_log_restore_own(struct hm_store *s, uint64_t incarnation, int64_t order,
                        struct hm_bytes birth, struct hm_log *out) HM_MUST_USE;
 int hm_log_restore_entry(struct hm_store *s, struct hm_log *log,
                          struct hm_bytes bytes) HM_MUST_USE;
+
+/* Forget an own log's entries from `entries` (>= 1) on, and what they touched; the
+ * opening that writes it goes on under a new incarnation. For storage/fork.h, which has
+ * put the entries elsewhere. */
+int hm_log_cut(struct hm_store *s, const struct hm_log *log,
+               uint64_t entries) HM_MUST_USE;
 
 enum { HM_LOG_DICTIONARIES_MAX = 3 };
 

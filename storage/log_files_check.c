@@ -2,6 +2,7 @@
 
 #include "storage/log.h"
 #include "storage/log_files.h"
+#include "storage/quarantine.h"
 
 struct checking {
     struct hm_store *s;
@@ -18,6 +19,21 @@ static void fault(struct checking *c, const struct hm_segment *segment,
                   segment->incarnation, segment->first_n, what);
 }
 
+static int found(void *arg, const struct hm_quarantine_entry *entry)
+{
+    *(bool *)arg = entry->reason == HM_CHAIN;
+    return HM_OK;
+}
+
+/* An entry of a branch that was left lies in quarantine. HM_NOTFOUND: it does not. */
+static int look_aside(struct checking *c, uint64_t incarnation, uint64_t n)
+{
+    bool aside = false;
+    int err = hm_quarantine_each_of(c->s, incarnation, n, n, found, &aside);
+
+    return err == HM_OK && !aside ? HM_NOTFOUND : err;
+}
+
 /* The store's chain behind an entry against the files'. */
 static int compare(struct checking *c, const struct hm_segment *segment, uint64_t n,
                    const struct hm_hash *chain)
@@ -26,6 +42,10 @@ static int compare(struct checking *c, const struct hm_segment *segment, uint64_
     int err = hm_log_chain_at(c->s, segment->incarnation, n, &held);
 
     if (err == HM_NOTFOUND && !c->grows) {
+        err = look_aside(c, segment->incarnation, n);
+        if (err != HM_NOTFOUND) {
+            return err;
+        }
         fault(c, segment, "the store lacks entries that were filed");
     } else if (err == HM_OK && !hm_hash_equal(&held, chain)) {
         fault(c, segment, "the store has other entries");

@@ -7,7 +7,8 @@ struct run {
     uint64_t number; /* of its newest request */
     int64_t first;   /* when it was here, counted in changes of runs */
     int64_t last;
-    bool told; /* it is counted in an alarm */
+    int64_t returns; /* requests behind those of another run */
+    bool told;       /* it is counted in an alarm */
 };
 
 struct runs {
@@ -19,10 +20,11 @@ static int load(struct hm_store *s, uint64_t device, struct runs *out)
 {
     struct hm_stmt *stmt;
     bool row = false;
-    int err = hm_db_stmt(hm_store_db(s),
-                         "SELECT opening, number, began, latest, told FROM opening "
-                         "WHERE device = $1 ORDER BY latest LIMIT 16",
-                         &stmt);
+    int err =
+        hm_db_stmt(hm_store_db(s),
+                   "SELECT opening, number, began, latest, returns, told FROM opening "
+                   "WHERE device = $1 ORDER BY latest LIMIT 16",
+                   &stmt);
 
     if (err != HM_OK) {
         return err;
@@ -33,7 +35,8 @@ static int load(struct hm_store *s, uint64_t device, struct runs *out)
                                                .number = hm_stmt_u64(stmt, 1),
                                                .first = hm_stmt_int(stmt, 2),
                                                .last = hm_stmt_int(stmt, 3),
-                                               .told = hm_stmt_int(stmt, 4) != 0};
+                                               .returns = hm_stmt_int(stmt, 4),
+                                               .told = hm_stmt_int(stmt, 5) != 0};
     }
     hm_stmt_reset(stmt);
     return err;
@@ -44,9 +47,11 @@ static int keep(struct hm_store *s, uint64_t device, const struct run *run)
     struct hm_stmt *stmt;
     int err = hm_db_stmt(
         hm_store_db(s),
-        "INSERT INTO opening (device, opening, number, began, latest, told) "
-        "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (device, opening) DO UPDATE SET "
-        "number = excluded.number, latest = excluded.latest, told = excluded.told",
+        "INSERT INTO opening (device, opening, number, began, latest, returns, told) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (device, opening) DO UPDATE "
+        "SET "
+        "number = excluded.number, latest = excluded.latest, "
+        "returns = excluded.returns, told = excluded.told",
         &stmt);
 
     if (err != HM_OK) {
@@ -57,7 +62,8 @@ static int keep(struct hm_store *s, uint64_t device, const struct run *run)
     hm_stmt_bind_u64(stmt, 3, run->number);
     hm_stmt_bind_int(stmt, 4, run->first);
     hm_stmt_bind_int(stmt, 5, run->last);
-    hm_stmt_bind_int(stmt, 6, run->told);
+    hm_stmt_bind_int(stmt, 6, run->returns);
+    hm_stmt_bind_int(stmt, 7, run->told);
     return hm_stmt_run(stmt);
 }
 
@@ -101,6 +107,10 @@ static int take_turn(struct hm_store *s, uint64_t device, struct runs *runs,
     bool news = !run->told;
     int err = HM_OK;
 
+    /* One request may have been under way when its machine began another run. */
+    if (run->returns++ == 0) {
+        return HM_OK;
+    }
     run->last = now;
     run->told = true;
     for (size_t i = 0; i < runs->count && err == HM_OK; i++) {

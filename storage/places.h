@@ -2,7 +2,8 @@
  *
  * Each run of a node has a random number. One machine never goes back to an earlier
  * run: where two runs take turns, two machines have the same token. Requests are
- * numbered within a run, so that one that comes late or twice is not taken for a turn.
+ * numbered within a run, so that one that comes late or twice is not taken for a turn,
+ * and one alone does not count: it may have been under way when its run ended.
  *
  * Runs inside a transaction of the caller. Blocking; thread as the store. */
 #ifndef HM_STORAGE_PLACES_H

@@ -73,8 +73,15 @@ static int check_log(struct hm_store *s, struct serving *v,
                      const struct hm_log_offer *offer, enum hm_level level)
 {
     struct hm_log log = {0};
+    struct hm_hash chain;
     int err = hm_log_get(s, offer->incarnation, &log);
 
+    if (err == HM_OK && offer->upto < log.entries) {
+        err = hm_log_chain_at(s, offer->incarnation, offer->upto, &chain);
+        if (err == HM_OK && !hm_hash_equal(&chain, &offer->chain)) {
+            log.entries = 0; /* a fork: its segments will say where it begins */
+        }
+    }
     if (err != HM_OK && err != HM_NOTFOUND) {
         return err;
     }
@@ -242,6 +249,14 @@ static int answer_one(struct hm_store *s, struct serving *v, enum hm_level level
         const struct hm_accept_notice *notice = &v->accept.notices[i];
 
         hm_answer_notice(&v->reply->body, &notice->dot, notice->reason, notice->detail);
+    }
+    for (size_t i = 0; i < v->accept.fork_count; i++) {
+        const struct hm_accept_fork *fork = &v->accept.forks[i];
+        struct hm_fork frame = {fork->incarnation, fork->common};
+
+        if (fork->known && fork->device == v->sender.id) {
+            hm_fork_write(&v->reply->body, &frame);
+        }
     }
     if (err == HM_OK) {
         err = hm_serve_here_tell(s, v->sender.id, v->here.alarms, &v->arena,

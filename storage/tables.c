@@ -269,7 +269,8 @@ static const struct hm_table opening = {
     .name = "opening",
     .columns = {HM_COLUMN("device", U64), HM_COLUMN("opening", U64),
                 HM_COLUMN("number", INT), HM_COLUMN("began", INT),
-                HM_COLUMN("latest", INT), HM_COLUMN("told", INT)},
+                HM_COLUMN("latest", INT), HM_COLUMN("returns", INT),
+                HM_COLUMN("told", INT)},
     .primary_key = "device, opening",
 };
 

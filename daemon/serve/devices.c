@@ -311,15 +311,15 @@ int hm_devices_handle_reassign(struct hm_call *call)
 
 /* -- Logs of which no more will come -- */
 
-static int close_device(struct hm_call *call, uint64_t id)
+static int need_centre(struct hm_call *call)
 {
-    struct hm_closed_count count = {0};
-    int err;
+    return call->role == HM_NODE_CENTRE
+               ? HM_OK
+               : hm_call_fail(call, HM_DENIED, "only the centre can say this");
+}
 
-    if (call->role != HM_NODE_CENTRE) {
-        return hm_call_fail(call, HM_DENIED, "only the centre can say this");
-    }
-    err = hm_closed_device(call->s, id, &count);
+static int answer_closed(struct hm_call *call, int err, struct hm_closed_count count)
+{
     if (err == HM_OK) {
         call->reply = json_pack("{s:I, s:I}", "logs", (json_int_t)count.logs, "changes",
                                 (json_int_t)count.changes);
@@ -330,24 +330,39 @@ static int close_device(struct hm_call *call, uint64_t id)
 
 int hm_devices_handle_close(struct hm_call *call)
 {
+    struct hm_closed_count count = {0};
     struct hm_device device;
-    int err = find(call, &device);
+    int err = need_centre(call);
 
+    if (err == HM_OK) {
+        err = find(call, &device);
+    }
     if (err == HM_OK && device.id == hm_store_device(call->s)) {
         return hm_call_fail(call, HM_INVALID,
                             "this is the centre itself: after a restore say restore "
                             "finished");
     }
-    return err == HM_OK ? close_device(call, device.id) : err;
+    if (err == HM_OK) {
+        err = hm_closed_device(call->s, device.id, &count);
+    }
+    return answer_closed(call, err, count);
 }
 
 int hm_devices_handle_restore_finished(struct hm_call *call)
 {
+    struct hm_closed_count count = {0};
     int64_t restores = 0;
-    int err = hm_store_get_number(call->s, HM_META_RESTORES, &restores);
+    int err = need_centre(call);
+
+    if (err == HM_OK) {
+        err = hm_store_get_number(call->s, HM_META_RESTORES, &restores);
+    }
 
     if (err == HM_NOTFOUND) {
         return hm_call_fail(call, HM_INVALID, "this node was never restored");
     }
-    return err == HM_OK ? close_device(call, hm_store_device(call->s)) : err;
+    if (err == HM_OK) {
+        err = hm_closed_restore(call->s, &count);
+    }
+    return answer_closed(call, err, count);
 }

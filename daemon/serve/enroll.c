@@ -423,13 +423,23 @@ static void look(struct hm_store_job *job, const struct hm_store_side *side)
     job->err = err;
 }
 
+/* A hub that was set back does not know this node's token any more: a new code gives it
+ * a new one. */
+static bool is_refused(const struct enrolling *e)
+{
+    struct hm_upstream_facts facts;
+
+    hm_upstream_facts(e->loop->x.node->upstream, &facts);
+    return strcmp(facts.state, "refused") == 0;
+}
+
 static void on_looked(struct hm_store_job *job)
 {
     struct enrolling *e = of_job(job);
 
     if (job->err != HM_OK) {
         end_error(e, job->err, e->why);
-    } else if (e->goes_on) {
+    } else if (e->goes_on && !is_refused(e)) {
         submit(e, HM_STORE_WRITE, keep, on_kept);
     } else {
         ask(e);

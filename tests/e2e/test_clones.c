@@ -158,3 +158,67 @@ HM_TEST(a_laptop_is_copied_to_a_second_machine)
     check_alarm(copy, "clone", device, 2);
     e2e_finish();
 }
+
+/* Somebody copies an older store over the one of a node that runs. */
+HM_TEST(a_store_is_swapped_while_the_laptop_runs)
+{
+    struct e2e_commune commune = e2e_commune(HOUSEHOLDS);
+    const char *device = device_of(commune.centre, "a");
+    const char *file = e2e_path("a.backup");
+    const char *later;
+    int status = 0;
+
+    (void)e2e_add(commune.a, E2E_HAMLET_A, "Lê Thị Trước", 1);
+    (void)e2e_ok(commune.a, "backup", file, NULL);
+    later = e2e_add(commune.a, E2E_HAMLET_A, "Lê Thị Sau", 1);
+    (void)e2e_sync(commune.a);
+    shell("cd '%s' && tar -xOf '%s' store.db > store.new && mv store.new store.db",
+          commune.a->dir, file);
+    e2e_write_file(e2e_path("save.json"),
+                   e2e_text(e2e_keep(e2e_new_save(E2E_HAMLET_A, "Lê Thị Mất", 1))));
+    e2e_step("a save is not answered as if it were kept");
+    assert_int_not_equal(
+        e2e_cli(commune.a, "household", "put", e2e_path("save.json"), NULL)->exit_code,
+        E2E_DONE);
+    assert_non_null(strstr(e2e_log(commune.a), "in the store's place"));
+    assert_true(hm_child_wait(commune.a->pid, E2E_STOP_S, &status));
+    commune.a->pid = 0;
+    shell("ls '%s'/store.db.swapped-*", commune.a->dir);
+    e2e_step("the next start goes on with what is there");
+    e2e_start(commune.a);
+    (void)e2e_add(commune.a, E2E_HAMLET_A, "Lê Thị Nữa", 1);
+    e2e_sync_all(&commune);
+    e2e_check_field(commune.a, later, "head_name", "Lê Thị Sau");
+    e2e_check_digests(&commune);
+    check_alarm(commune.centre, "restored", device, 1);
+    assert_true(e2e_bool(e2e_ok(commune.a, "verify", NULL), "ok"));
+    e2e_finish();
+}
+
+/* A laptop that was enrolled after the backup shows a token that nobody knows. */
+HM_TEST(a_laptop_is_refused_by_a_restored_centre_and_enrols_again)
+{
+    static const char *const scopes[] = {E2E_HAMLET_A, NULL};
+    struct e2e_node *centre = e2e_centre(false);
+    const char *file = e2e_path("centre.backup");
+    struct e2e_node *laptop;
+    const char *household;
+
+    (void)e2e_ok(centre, "backup", file, NULL);
+    laptop = e2e_laptop("late", centre, E2E_HAMLET_A, NULL);
+    household = e2e_add(laptop, E2E_HAMLET_A, "Lê Thị Sau", 1);
+    (void)e2e_sync(laptop);
+    e2e_kill(centre, SIGKILL);
+    shell("rm -r '%s'", centre->dir);
+    (void)e2e_ok(centre, "restore", file, centre->dir, NULL);
+    e2e_start(centre);
+    assert_string_equal(
+        e2e_str(e2e_refused(laptop, E2E_FAILED, "sync", NULL)->json, "result"),
+        "refused");
+    (void)e2e_ok(laptop, "enroll",
+                 e2e_invite(centre, "late", hm_proxy_port(laptop->proxy), scopes),
+                 NULL);
+    (void)e2e_sync(laptop);
+    e2e_check_field(centre, household, "head_name", "Lê Thị Sau");
+    e2e_finish();
+}

@@ -105,6 +105,20 @@ static int check_set_back(const struct told *told, const struct sim_node *n)
     return HM_OK;
 }
 
+/* Only what was sent of the branch before it was left can be counted. */
+static void check_fork(const struct told *told, const struct sim_node *n)
+{
+    unsigned count = 0;
+    const struct hm_alarm *alarm = find(told, HM_ALARM_FORK, n->device, &count);
+
+    if (n->forked > 0 && (count != 1 || alarm->count < 1 || alarm->count > n->forked)) {
+        sim_find(told->centre->sim, SIM_ORACLE_ALARM,
+                 "%s left a branch of %u changes: %u alarms, the last counts %llu",
+                 n->name, n->forked, count,
+                 (unsigned long long)(alarm == NULL ? 0 : alarm->count));
+    }
+}
+
 static int check_laptop(const struct told *told, const struct sim_node *n)
 {
     struct sim *sim = told->centre->sim;
@@ -123,6 +137,10 @@ static int check_laptop(const struct told *told, const struct sim_node *n)
     if (!twin && n->restores == 0 && restored + cloned > 0) {
         sim_find(sim, SIM_ORACLE_ALARM,
                  "%s was neither set back nor copied, and an alarm says so", n->name);
+    }
+    if (n->rolled_back) {
+        check_fork(told, n);
+        return HM_OK;
     }
     return twin || n->restores == 0 ? HM_OK : check_set_back(told, n);
 }

@@ -77,7 +77,8 @@ static int check_unsent(struct sim_node *n)
         struct hm_arena arena;
 
         if (change->node != n->index || !change->answered ||
-            change->dot.n >= sim_fact(&n->own, change->dot.incarnation)) {
+            change->dot.n >= sim_fact(&n->own, change->dot.incarnation) ||
+            (n->rolled_back && change->excused)) { /* its number was given out again */
             continue;
         }
         if (change->dot.incarnation != incarnation) {
@@ -155,7 +156,7 @@ static int check_facts(struct sim_node *n, const struct sim_log_facts *facts,
 
         err = hm_log_get(n->store, fact->incarnation, &log);
         err = err == HM_NOTFOUND ? HM_OK : err;
-        if (err == HM_OK && log.entries < fact->entries) {
+        if (err == HM_OK && log.entries < fact->entries && !n->rolled_back) {
             sim_find(n->sim, SIM_ORACLE_DURABLE,
                      "%s: %s %llu entries of log %016llx, its disk has %llu", n->name,
                      what, (unsigned long long)fact->entries,
@@ -293,6 +294,55 @@ void sim_check_noise(struct sim *sim)
 
 /* -- The end ---------------------------------------------------------------------- */
 
+/* Whether an entry is this change, and not another with its number. */
+static bool is_this(const struct sim *sim, const struct sim_change *change,
+                    struct hm_bytes bytes)
+{
+    const struct sim_family *family = &sim->model.families[change->household];
+    size_t index = (size_t)(change - sim->model.changes);
+    struct hm_change entry;
+    struct hm_arena arena;
+    bool same = true;
+
+    hm_arena_init(&arena, ARENA_BYTES);
+    SIM_MUST(hm_change_decode(bytes, &change->dot, &arena, &entry) == HM_OK);
+    for (size_t i = 0; i < family->write_count && same; i++) {
+        const struct sim_write *write = &family->writes[i];
+        bool found = false;
+
+        if (write->change != index) {
+            continue;
+        }
+        for (size_t j = 0; j < entry.row_count; j++) {
+            for (size_t k = 0; k < entry.rows[j].cell_count; k++) {
+                found = found ||
+                        (entry.rows[j].cells[k].field == write->field &&
+                         sim_model_value(entry.rows[j].cells[k].value) == write->value);
+            }
+        }
+        same = found;
+    }
+    hm_arena_deinit(&arena);
+    return same;
+}
+
+/* A household that was made on a branch that was left has another name now. */
+static bool was_left(const struct sim *sim, size_t family)
+{
+    const struct hm_household_id *id = &sim->model.families[family].id;
+
+    for (size_t i = 0; i < sim->model.change_count; i++) {
+        const struct sim_change *change = &sim->model.changes[i];
+
+        if (change->household == family && change->dot.incarnation == id->a &&
+            change->dot.n == id->n) {
+            return change->gone ||
+                   (sim->nodes[change->node].rolled_back && !change->included);
+        }
+    }
+    return false;
+}
+
 /* What the centre made of a change. */
 static int include(struct sim_node *centre, struct sim_change *change)
 {
@@ -309,6 +359,15 @@ static int include(struct sim_node *centre, struct sim_change *change)
     hm_arena_init(&arena, ARENA_BYTES);
     err = hm_log_entry(centre->store, change->dot.incarnation, change->dot.n, &arena,
                        &bytes, &verdict);
+    if (err == HM_OK && author->rolled_back && !is_this(sim, change, bytes)) {
+        hm_arena_deinit(&arena); /* the other branch has this number */
+        if (!change->excused && !author->revoked && !author->destroyed) {
+            sim_find(sim, SIM_ORACLE_LOST,
+                     "change %s of %s was answered, and another took its number",
+                     dot_text(&change->dot), author->name);
+        }
+        return HM_OK;
+    }
     hm_arena_deinit(&arena);
     if (err == HM_NOTFOUND) {
         if (!change->excused && !author->revoked && !author->destroyed) {
@@ -646,7 +705,7 @@ static int check_centre(struct sim_node *centre)
         err = include(centre, &sim->model.changes[i]);
     }
     for (size_t i = 0; i < sim->model.family_count && err == HM_OK; i++) {
-        err = check_family(centre, &sim->model.families[i]);
+        err = was_left(sim, i) ? HM_OK : check_family(centre, &sim->model.families[i]);
     }
     for (size_t i = 0; i < sim->model.birth_count && err == HM_OK; i++) {
         err = check_birth(centre, &sim->model.births[i]);

@@ -476,6 +476,11 @@ static void adopted(struct sim_node *n, const struct sim_message *m,
                  adopt->digest_equal ? ", equal" : ", not equal",
                  adopt->more ? ", more" : "");
     }
+    if (adopt->again > 0) {
+        sim_tell(n->sim, n, "leaves a branch: %llu changes are written again",
+                 (unsigned long long)adopt->again);
+        sim_rescue_note(n);
+    }
     if (adopt->rescued > 0) {
         sim_tell(n->sim, n, "writes %llu changes of others again",
                  (unsigned long long)adopt->rescued);
@@ -609,6 +614,7 @@ static void tell_served(struct sim_node *parent, const struct sim_message *m,
 static void note_place(struct sim *sim, const struct sim_message *m)
 {
     struct sim_node *child = &sim->nodes[m->from];
+    bool turn = false;
 
     if (m->exchange == 0) {
         return;
@@ -618,9 +624,14 @@ static void note_place(struct sim *sim, const struct sim_message *m)
 
         if (other != child && other->device == child->device &&
             other->place > child->place) {
-            child->took_turns = true;
+            turn = true;
         }
     }
+    /* The first one may have been under way when a machine began another run. */
+    if (turn && child->returns++ == 0) {
+        return;
+    }
+    child->took_turns = child->took_turns || turn;
     child->place = ++sim->place;
 }
 

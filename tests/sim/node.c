@@ -89,6 +89,7 @@ void sim_node_start(struct sim_node *n)
     }
     n->mints_timeline = false;
     n->place = 0;
+    n->returns = 0;
     n->exchange = 0;
     n->quiet_until_ms = 0;
     hm_upsync_init(&n->upsync, n->paused);
@@ -201,6 +202,33 @@ void sim_node_restore(struct sim_node *n, bool mints)
         n->sim->centre_set_back = true;
         n->mints_timeline = mints;
         n->sim->copied_back = n->sim->copied_back || !mints;
+    }
+}
+
+/* Entries that were answered behind the snapshot are on no disk any more, but maybe at
+ * the centre; the same numbers will be given out again. */
+void sim_node_roll_back(struct sim_node *n)
+{
+    if (n->image == NULL || n->destroyed || !sim_node_runs(n) ||
+        n->image_log.incarnation == 0) {
+        return;
+    }
+    sim_tell(n->sim, n, "goes on from its snapshot");
+    n->restores++;
+    n->restore_change = n->sim->model.change_count;
+    n->unsteady = true;
+    n->rolled_back = true;
+    n->sim->was_hostile = true; /* the other branch belongs into quarantine */
+    sim_node_stop(n);
+    hm_simdisk_restore(n->disk, n->image);
+    excuse_what_is_lost(n, &n->image_own);
+    sim_facts_copy(&n->own, &n->image_own);
+    n->at_centre.count = 0;
+    memset(n->cursors, 0, sizeof n->cursors);
+    sim_node_start(n);
+    if (sim_node_runs(n)) {
+        *hm_store_own_log(n->store) = n->image_log;
+        sim_upsync(n, HM_UPSYNC_EV_START);
     }
 }
 

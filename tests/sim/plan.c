@@ -299,6 +299,13 @@ static void add_seasonal(struct making *m)
             add(m, moment(m), SIM_HOSTILE, 0);
         }
     }
+    if (m->wants[SIM_ROLLBACK] && !m->wants[SIM_CLONE] && !m->wants[SIM_RESTORE]) {
+        unsigned victim = 1 + (unsigned)draw(m, nodes - 1);
+        uint64_t image_ms = moment(m);
+
+        add(m, image_ms, SIM_SNAPSHOT, victim);
+        add(m, image_ms + draw(m, 2 * (uint64_t)DAY_MS), SIM_ROLLBACK, victim);
+    }
     if (m->wants[SIM_CLONE] && nodes > 2) {
         unsigned victim = 1 + (unsigned)draw(m, nodes - 1);
         uint64_t image_ms = moment(m);

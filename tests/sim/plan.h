@@ -41,6 +41,8 @@ enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
     X(CLOCK,       "clock",       true)  /* the wall clock jumps */                   \
     X(IMAGE,       "image",       false) /* an image of the disk is made */           \
     X(RESTORE,     "restore",     true)  /* the disk is set back to the image */      \
+    X(SNAPSHOT,    "snapshot",    false) /* of a machine that runs */                 \
+    X(ROLLBACK,    "rollback",    true)  /* the machine runs on from its snapshot */  \
     X(CLONE,       "clone",       true)  /* the image runs on a second machine */     \
     X(DESTROY,     "destroy",     true)  /* the laptop is lost for good */            \
     X(REASSIGN,    "reassign",    true)  /* other hamlets for a laptop */             \

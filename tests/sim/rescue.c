@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "storage/closed.h"
+#include "storage/fork.h"
 #include "storage/log.h"
 #include "storage/rescue.h"
 #include "tests/sim/sim.h"
@@ -92,6 +93,99 @@ static int note_change(struct sim_node *n, const struct hm_dot *dot,
     return err;
 }
 
+/* A change of a branch that was left, as it was saved, under another name. */
+static int note_again(struct sim_node *n, const struct hm_dot *dot,
+                      const struct hm_change *change)
+{
+    struct sim_model *model = &n->sim->model;
+    size_t family = find_family(model, &change->household);
+    struct sim_change noted = {
+        .dot = *dot, .node = n->index, .answered = true, .excused = n->revoked};
+    size_t index;
+
+    if (!n->rolled_back) {
+        sim_find(n->sim, SIM_ORACLE_INVENTED, "%s: it writes again, and never forked",
+                 n->name);
+    }
+    if (family == SIZE_MAX) {
+        unsigned hamlet = 0;
+
+        while (hamlet < SIM_HAMLETS - 1 && n->sim->hamlets[hamlet] != change->scope) {
+            hamlet++;
+        }
+        family = sim_model_add_family(model, &change->household, hamlet);
+    }
+    noted.household = family;
+    index = sim_model_add_change(model, &noted);
+    for (size_t i = 0; i < change->row_count; i++) {
+        const struct hm_row_write *row = &change->rows[i];
+
+        for (size_t j = 0; j < row->cell_count; j++) {
+            struct hm_dot *shown =
+                calloc(row->cells[j].replaced_count + 1, sizeof *shown);
+            struct sim_write write = {.change = index,
+                                      .row = row->key,
+                                      .field = row->cells[j].field,
+                                      .value = sim_model_value(row->cells[j].value),
+                                      .shown = shown,
+                                      .shown_count = row->cells[j].replaced_count};
+
+            SIM_MUST(shown != NULL);
+            for (size_t k = 0; k < write.shown_count; k++) {
+                shown[k] = row->cells[j].replaced[k];
+            }
+            sim_model_add_write(model, family, &write);
+            free(shown);
+        }
+    }
+    return HM_OK;
+}
+
+static uint64_t cells_of(const struct sim_model *model, size_t change)
+{
+    const struct sim_family *family =
+        &model->families[model->changes[change].household];
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < family->write_count; i++) {
+        count += family->writes[i].change == change;
+    }
+    return count;
+}
+
+/* Entries that were answered and have left the log: each must be written again. */
+static void note_left(struct sim_node *n, const struct hm_log *log)
+{
+    struct sim_model *model = &n->sim->model;
+
+    for (size_t i = n->restore_change; i < model->change_count; i++) {
+        struct sim_change *change = &model->changes[i];
+
+        if (change->node == n->index && !change->gone &&
+            change->dot.incarnation == log->author.incarnation &&
+            change->dot.n >= log->entries) {
+            change->gone = true;
+            n->forked++;
+            n->left_cells += cells_of(model, i);
+        }
+    }
+    for (size_t i = 0; i < n->own.count; i++) {
+        if (n->own.facts[i].incarnation == log->author.incarnation) {
+            n->own.facts[i].entries = log->entries;
+        }
+    }
+}
+
+static int leave_log(void *arg, const struct hm_log *log)
+{
+    struct sim_node *n = arg;
+
+    if (n->rolled_back && sim_fact(&n->own, log->author.incarnation) > log->entries) {
+        note_left(n, log);
+    }
+    return HM_OK;
+}
+
 static void note_birth(struct sim_node *n, uint64_t incarnation)
 {
     struct sim_birth birth = {.incarnation = incarnation, .node = n->index};
@@ -125,7 +219,14 @@ static int note_log(void *arg, const struct hm_log *log)
         }
         if (err == HM_OK) {
             note_birth(n, dot.incarnation);
-            err = note_change(n, &dot, &change);
+            if (hm_bytes_equal(change.reason, hm_bytes_str(HM_FORK_REASON))) {
+                err = note_again(n, &dot, &change);
+                for (size_t k = 0; k < change.row_count; k++) {
+                    n->again_cells += change.rows[k].cell_count;
+                }
+            } else {
+                err = note_change(n, &dot, &change);
+            }
             sim_fact_raise(&n->own, dot.incarnation, i + 1);
         }
         hm_arena_deinit(&arena);
@@ -138,7 +239,17 @@ void sim_rescue_note(struct sim_node *n)
     int err = hm_store_begin_read(n->store);
 
     if (err == HM_OK) {
-        err = hm_store_end(n->store, hm_log_each_own(n->store, note_log, n));
+        err = hm_log_each_own(n->store, leave_log, n);
+        if (err == HM_OK) {
+            err = hm_log_each_own(n->store, note_log, n);
+        }
+        err = hm_store_end(n->store, err);
+    }
+    if (n->left_cells != n->again_cells) {
+        sim_find(n->sim, SIM_ORACLE_LOST,
+                 "%s: %llu cells left its log with a branch, %llu were written again",
+                 n->name, (unsigned long long)n->left_cells,
+                 (unsigned long long)n->again_cells);
     }
     (void)sim_node_survives(n, err, "read what it wrote"); /* if not, it is over */
 }
@@ -236,7 +347,7 @@ static int declare(struct sim *sim, bool *out_any)
 
     *out_any = sim->centre_set_back;
     if (sim->centre_set_back) {
-        err = hm_closed_device(s, sim->nodes[0].device, &count);
+        err = hm_closed_restore(s, &count);
     }
     for (unsigned i = 1; i < sim->node_count && err == HM_OK; i++) {
         if (sim->nodes[i].destroyed) {

@@ -120,7 +120,12 @@ struct sim_node {
     unsigned net_fault_count;
     bool digest_equal; /* said by the last exchange */
 
-    struct hm_simdisk *image; /* NULL: none was made */
+    struct hm_simdisk *image;    /* NULL: none was made */
+    struct hm_own_log image_log; /* of a snapshot: what the process had in memory */
+    bool rolled_back;
+    unsigned forked;      /* changes of a branch that was left */
+    uint64_t left_cells;  /* of those */
+    uint64_t again_cells; /* of what was written again */
     struct sim_log_facts image_own;
     struct sim_log_facts image_logs; /* of all logs that it held */
     struct sim_log_facts own;        /* answered saves */
@@ -136,6 +141,7 @@ struct sim_node {
     size_t restore_change; /* of the model: the first that was noted behind it */
     bool unsteady;         /* what it shows of others' work may have gone by itself */
     uint64_t place; /* sim->place when it was served last in this opening; 0: not yet */
+    unsigned returns; /* requests in this opening behind those of its twin */
     bool took_turns;  /* with its twin, in one opening */
     unsigned twin_of; /* a clone: the node whose image it runs; else itself */
     struct hm_dot decisions[SIM_DECISIONS_MAX]; /* the latest ones */
@@ -247,6 +253,8 @@ bool sim_node_runs(const struct sim_node *n);
 /* mints: as `restore` does it; else the file is copied back by hand. */
 void sim_node_restore(struct sim_node *n, bool mints);
 void sim_node_clone(struct sim *sim, struct sim_node *victim);
+/* The machine goes on from its snapshot, in the same run. */
+void sim_node_roll_back(struct sim_node *n);
 
 /* luck.c: whose season the buggify points belong to. */
 void sim_luck_begin(struct sim *sim);
@@ -278,7 +286,7 @@ uint64_t sim_net_next_ms(const struct sim *sim, size_t *out_index);
 void sim_watch(struct sim_node *parent, struct hm_bytes request, struct hm_bytes reply);
 
 /* rescue.c: changes that nodes write by themselves, for authors who are gone. */
-/* Own entries of a node that no person saved. */
+/* Own entries of a node that no person saved, and those of a branch that it left. */
 void sim_rescue_note(struct sim_node *n);
 /* The centre is about to lose what is behind its image: who shows it? */
 void sim_rescue_mark(struct sim *sim);

@@ -447,6 +447,20 @@ static void set_back(struct sim_node *n, uint64_t param)
     sim_node_restore(n, (param & 1) != 0);
 }
 
+static void snapshot(struct sim_node *n, uint64_t param)
+{
+    if (sim_node_runs(n) && n->image == NULL) {
+        make_image(n, param);
+        n->image_log = *hm_store_own_log(n->store);
+    }
+}
+
+static void roll_back(struct sim_node *n, uint64_t param)
+{
+    (void)param;
+    sim_node_roll_back(n);
+}
+
 static void clone(struct sim_node *n, uint64_t param)
 {
     (void)param;
@@ -566,14 +580,15 @@ void sim_step(struct sim *sim, const struct sim_step *step)
         [SIM_NARROW] = narrow,       [SIM_THERE] = lend,
         [SIM_BACK] = bring_back,     [SIM_HIGHER] = assign_commune,
         [SIM_WINDOW] = set_window,   [SIM_COST] = set_cost,
-        [SIM_DISABLE] = disable,
+        [SIM_DISABLE] = disable,     [SIM_SNAPSHOT] = snapshot,
+        [SIM_ROLLBACK] = roll_back,
     };
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {
         [SIM_RESTORE] = true, [SIM_CLONE] = true,   [SIM_REASSIGN] = true,
         [SIM_REVOKE] = true,  [SIM_HOSTILE] = true, [SIM_OVERREACH] = true,
         [SIM_NARROW] = true,  [SIM_THERE] = true,   [SIM_BACK] = true,
-        [SIM_HIGHER] = true,  [SIM_DISABLE] = true,
+        [SIM_HIGHER] = true,  [SIM_DISABLE] = true, [SIM_ROLLBACK] = true,
     };
 
     if (kept_apart[step->kind]) {
