@@ -184,7 +184,7 @@ int hm_alarms_clear(struct hm_store *s, uint64_t id)
     int err = hm_db_stmt(hm_store_db(s),
                          "UPDATE alarms SET cleared = 1 WHERE cleared = 0 AND (id = $1 "
                          "OR (kind = $2 AND EXISTS (SELECT 1 FROM alarms AS one WHERE "
-                         "one.id = $1 AND one.cleared = 0 AND one.kind = $2 AND "
+                         "one.id = $1 AND one.kind = $2 AND "
                          "one.device = alarms.device AND one.source = alarms.source)))",
                          &stmt);
 

@@ -91,6 +91,8 @@ int hm_cli_read_passphrase(struct hm_cli *cli, const char *name, char *line, int
 int hm_cli_init_run(struct hm_cli *cli);
 int hm_cli_repair_run(struct hm_cli *cli);
 int hm_cli_restore_run(struct hm_cli *cli);
+int hm_cli_rekey_run(struct hm_cli *cli);
+int hm_cli_verify_run(struct hm_cli *cli);
 int hm_cli_user_run_add(struct hm_cli *cli);
 int hm_cli_user_run_passwd(struct hm_cli *cli);
 int hm_cli_user_run_check(struct hm_cli *cli);

@@ -257,3 +257,25 @@ int hm_cli_sync_run(struct hm_cli *cli)
     hm_buf_deinit(&path);
     return code;
 }
+
+/* Digests are compared with those of the upstream as they are now, when it can be
+ * reached. */
+int hm_cli_verify_run(struct hm_cli *cli)
+{
+    struct hm_cli_request req = {.method = "POST", .path = "/api/v1/sync?wait=30"};
+    struct hm_cli_answer answer;
+    const char *text;
+    int code;
+
+    hm_cli_http_answer_init(&answer, HM_CLI_ANSWER_BYTES_MAX);
+    code = hm_cli_perform(cli, &req, &answer);
+    text = answer.body.len == 0 ? NULL : hm_buf_str(&answer.body);
+    if (code == HM_CLI_DONE && answer.status == 200 && text != NULL &&
+        strstr(text, "\"ok\"") == NULL) {
+        (void)fputs("hamlet: the upstream can't be reached or differs: digests are "
+                    "compared as of the last sync\n",
+                    cli->err);
+    }
+    hm_cli_http_answer_deinit(&answer);
+    return code == HM_CLI_NOT_RUNNING ? code : hm_cli_send_json(cli, NULL);
+}

@@ -132,6 +132,7 @@ HM_TEST(a_laptop_is_copied_to_a_second_machine)
 {
     struct e2e_commune commune = e2e_commune(HOUSEHOLDS);
     const char *device = device_of(commune.centre, "a");
+    static const char *const scopes[] = {E2E_HAMLET_A, E2E_HAMLET_BOTH, NULL};
     const char *of_a;
     const char *of_copy;
     struct e2e_node *copy;
@@ -156,6 +157,31 @@ HM_TEST(a_laptop_is_copied_to_a_second_machine)
     (void)e2e_sync(copy);
     e2e_check_field(copy, of_a, "head_name", "Của Máy Một");
     check_alarm(copy, "clone", device, 2);
+    e2e_step("the copy becomes a device of its own, with its unsent work");
+    e2e_pause(copy);
+    of_copy = e2e_add(copy, E2E_HAMLET_A, "Chưa Gửi", 2);
+    (void)e2e_refused(copy, E2E_FAILED, "rekey", NULL);
+    e2e_stop(copy);
+    assert_string_equal(e2e_str(e2e_ok(copy, "rekey", NULL), "before"), device);
+    e2e_start(copy);
+    e2e_check_field(copy, of_copy, "head_name", "Chưa Gửi");
+    (void)e2e_ok(
+        copy, "enroll",
+        e2e_invite(commune.centre, "copy", hm_proxy_port(commune.a->proxy), scopes),
+        NULL);
+    e2e_resume(copy);
+    (void)e2e_sync(copy);
+    e2e_check_field(commune.centre, of_copy, "head_name", "Chưa Gửi");
+    assert_string_not_equal(device_of(commune.centre, "copy"), device);
+    (void)e2e_ok(commune.centre, "alarm", "clear",
+                 e2e_str(alarm_of(commune.centre, "clone"), "id"), NULL);
+    (void)e2e_add(copy, E2E_HAMLET_A, "Của Máy Hai", 1);
+    (void)e2e_sync(copy);
+    (void)e2e_sync(commune.a);
+    (void)e2e_sync(copy);
+    (void)e2e_sync(commune.a);
+    assert_null(alarm_of(commune.centre, "clone"));
+    assert_true(e2e_bool(e2e_ok(copy, "verify", NULL), "ok"));
     e2e_finish();
 }
 
