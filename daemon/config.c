@@ -516,7 +516,7 @@ int hm_config_write_default(const struct hm_config *config, struct hm_buf *out,
         out,
         "\n[sync]\n# What goes by itself over a link that costs: never, small, "
         "always or auto.\nmetered = auto\n# Whether the link costs: metered, free "
-        "or auto (it does not).\nlink = auto\n# Times of day for syncs by "
+        "or auto (NetworkManager knows).\nlink = auto\n# Times of day for syncs by "
         "itself; none: always.\n#window = 20:00-06:00, 12:00-13:00\n"
         "\n[proxy]\n# http://HOST:PORT, environment or off; the password in a file "
         "with mode 0600.\nurl = off\n#user =\n#password_file =\n#no_proxy =\n");

@@ -38,7 +38,7 @@ enum hm_config_metered {
 
 /* Whether the link costs. */
 enum hm_config_link {
-    HM_CONFIG_LINK_AUTO, /* as FREE, since nobody says otherwise */
+    HM_CONFIG_LINK_AUTO, /* as NetworkManager says, else free */
     HM_CONFIG_LINK_METERED,
     HM_CONFIG_LINK_FREE
 };

@@ -5,10 +5,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "daemon/network_manager.h"
+
 enum { LOOK_MS = 30 * 1000 };
 
 struct hm_sync_limits {
     uv_timer_t timer;
+    struct hm_network_manager *manager;
+    unsigned handles; /* still open: the timer and the manager */
     const struct hm_config *config;
     uint32_t late_s;
     hm_sync_limits_cb on_change;
@@ -19,6 +23,13 @@ struct hm_sync_limits {
 static void on_timer(uv_timer_t *timer)
 {
     struct hm_sync_limits *limits = timer->data;
+
+    limits->on_change(limits->owner);
+}
+
+static void on_metered(void *owner)
+{
+    struct hm_sync_limits *limits = owner;
 
     limits->on_change(limits->owner);
 }
@@ -45,6 +56,11 @@ int hm_sync_limits_open(uv_loop_t *loop, const struct hm_config *config,
     limits->late_s = late_s;
     limits->on_change = on_change;
     limits->owner = owner;
+    if (hm_network_manager_open(loop, on_metered, limits, &limits->manager) != HM_OK) {
+        free(limits);
+        return HM_NOMEM;
+    }
+    limits->handles = 2;
     (void)uv_timer_init(loop, &limits->timer); /* cannot fail */
     limits->timer.data = limits;
     uv_unref((uv_handle_t *)&limits->timer);
@@ -71,9 +87,20 @@ static uint32_t second_of_day(void)
            HM_SYNC_DAY_S;
 }
 
-static enum hm_upsync_cost cost_of(const struct hm_config *config)
+static bool is_metered(const struct hm_sync_limits *limits)
 {
-    if (config->link != HM_CONFIG_LINK_METERED) {
+    enum hm_config_link link = limits->config->link;
+
+    return link == HM_CONFIG_LINK_METERED ||
+           (link == HM_CONFIG_LINK_AUTO &&
+            hm_network_manager_metered(limits->manager) == HM_METERED_YES);
+}
+
+static enum hm_upsync_cost cost_of(const struct hm_sync_limits *limits)
+{
+    const struct hm_config *config = limits->config;
+
+    if (!is_metered(limits)) {
         return HM_UPSYNC_COST_ALL;
     }
     switch (config->metered) {
@@ -96,21 +123,30 @@ struct hm_sync_limits_facts hm_sync_limits_facts(const struct hm_sync_limits *li
 
     return (struct hm_sync_limits_facts){.opens_at_ms =
                                              in_s == 0 ? 0 : now_ms + in_s * 1000ULL,
-                                         .cost = cost_of(limits->config)};
+                                         .cost = cost_of(limits)};
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_part_closed(void *owner)
 {
-    struct hm_sync_limits *limits = handle->data;
+    struct hm_sync_limits *limits = owner;
     hm_sync_limits_cb closed = limits->closed;
-    void *owner = limits->owner;
+    void *closed_owner = limits->owner;
 
+    if (--limits->handles > 0) {
+        return;
+    }
     free(limits);
-    closed(owner);
+    closed(closed_owner);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    on_part_closed(handle->data);
 }
 
 void hm_sync_limits_close(struct hm_sync_limits *limits, hm_sync_limits_cb closed)
 {
     limits->closed = closed;
-    uv_close((uv_handle_t *)&limits->timer, on_closed);
+    hm_network_manager_close(limits->manager, on_part_closed);
+    uv_close((uv_handle_t *)&limits->timer, on_timer_closed);
 }
