@@ -189,10 +189,31 @@ static bool takes_part(const struct sim_node *n)
     return n->index != 0 && !n->destroyed && !n->revoked;
 }
 
+static int count_changes(void *arg, const struct hm_log *log)
+{
+    uint64_t *changes = arg;
+
+    *changes += log->entries == 0 ? 0 : log->entries - 1;
+    return HM_OK;
+}
+
+/* Nothing waits for its parent, and it was told that its own is at the centre. */
+static int is_told(struct sim_node *n, bool *out_told)
+{
+    struct hm_unsent unsent;
+    uint64_t own = 0;
+    int err = hm_log_unsent(n->store, n->sim->nodes[n->parent].device, &unsent);
+
+    if (err == HM_OK) {
+        err = hm_log_each_own(n->store, count_changes, &own);
+    }
+    *out_told = err == HM_OK && unsent.changes == 0 && unsent.at_centre == own;
+    return err;
+}
+
 static int compare_scopes(struct sim_node *n, bool *out_equal)
 {
     struct hm_store *centre = n->sim->nodes[0].store;
-    struct hm_unsent unsent;
     struct hm_arena arena;
     uint32_t *scopes = NULL;
     size_t count = 0;
@@ -202,9 +223,8 @@ static int compare_scopes(struct sim_node *n, bool *out_equal)
     hm_arena_init(&arena, ARENA_BYTES);
     err = hm_upload_scopes(n->store, &arena, &scopes, &count);
     if (err == HM_OK) {
-        err = hm_log_unsent(n->store, n->sim->nodes[n->parent].device, &unsent);
+        err = is_told(n, out_equal);
     }
-    *out_equal = err == HM_OK && unsent.changes == 0;
     for (size_t i = 0; i < count && err == HM_OK; i++) {
         struct hm_feed_state here;
         struct hm_feed_state there;
@@ -282,9 +302,10 @@ void sim_check_noise(struct sim *sim)
             SIM_MUST(err == HM_OK);
         }
         sim_find(sim, unsent.changes > 0 ? SIM_ORACLE_LIVENESS : SIM_ORACLE_DIGEST,
-                 "%s: three days after the faults: %llu changes unsent, state %s, the "
-                 "last exchange was %s",
+                 "%s: three days after the faults: %llu changes unsent, %llu at the "
+                 "centre, state %s, the last exchange was %s",
                  n->name, (unsigned long long)unsent.changes,
+                 (unsigned long long)unsent.at_centre,
                  hm_upsync_state_name(n->upsync.state),
                  n->digest_equal ? "equal" : "not equal");
         return;

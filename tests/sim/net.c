@@ -441,15 +441,44 @@ static bool is_no_reply(int err)
            err == HM_TOOBIG;
 }
 
+/* What is said to be at the centre is there when it is said. */
+static int check_centre_has(struct sim_node *n, uint64_t incarnation, uint64_t entries)
+{
+    struct hm_store *centre = n->sim->nodes[0].store;
+    struct hm_log log = {0};
+    int err;
+
+    if (centre == NULL || n->sim->centre_set_back) {
+        return HM_OK;
+    }
+    err = hm_store_begin_read(centre);
+    if (err == HM_OK) {
+        err = hm_log_get(centre, incarnation, &log);
+        err = hm_store_end(centre, err == HM_NOTFOUND ? HM_OK : err);
+    }
+    if (err == HM_OK && log.entries < entries) {
+        sim_find(
+            n->sim, SIM_ORACLE_RECEIPT,
+            "%s was told that %llu entries of %016llx are at the centre, which has "
+            "%llu",
+            n->name, (unsigned long long)entries, (unsigned long long)incarnation,
+            (unsigned long long)log.entries);
+    }
+    (void)sim_node_survives(&n->sim->nodes[0], err,
+                            "read a log"); /* if not, it is over */
+    return HM_OK;
+}
+
 static int note_receipt(void *arg, const struct hm_log *log)
 {
     struct sim_node *n = arg;
     uint64_t entries = 0;
-    unsigned level = 0;
-    int err = hm_log_receipt(n->store, n->sim->nodes[n->parent].device,
-                             log->author.incarnation, &entries, &level);
+    int err = hm_log_at_centre(n->store, log->author.incarnation, &entries);
 
-    if (err == HM_OK && level == HM_LEVEL_CENTRE) {
+    if (err == HM_OK && entries > sim_fact(&n->at_centre, log->author.incarnation)) {
+        err = check_centre_has(n, log->author.incarnation, entries);
+    }
+    if (err == HM_OK) {
         sim_fact_raise(&n->at_centre, log->author.incarnation, entries);
     }
     return err;
@@ -641,6 +670,7 @@ static void serve(struct sim_node *parent, struct sim_message *batch, size_t cou
     struct hm_serve_reply replies[BATCH_MAX];
     struct sim *sim = parent->sim;
     bool watched = true;
+    bool brought = false;
     int err;
 
     for (size_t i = 0; i < count; i++) {
@@ -656,6 +686,7 @@ static void serve(struct sim_node *parent, struct sim_message *batch, size_t cou
             if (replies[i].err == HM_OK) {
                 note_place(sim, &batch[i]);
             }
+            brought = brought || replies[i].changes > 0;
             watched = watched && sim_node_runs(parent);
             if (watched && replies[i].err == HM_OK) {
                 sim_watch(parent, requests[i].body, hm_buf_bytes(&replies[i].body));
@@ -666,7 +697,10 @@ static void serve(struct sim_node *parent, struct sim_message *batch, size_t cou
         }
         hm_serve_reply_deinit(&replies[i]);
     }
-    (void)sim_node_survives(parent, err, "serve"); /* it is over in either case */
+    if (sim_node_survives(parent, err, "serve") && brought && parent->is_hub &&
+        sim_node_runs(parent)) {
+        sim_upsync(parent, HM_UPSYNC_EV_SAVED); /* it goes on from here */
+    }
 }
 
 static void take_requests(struct sim *sim, struct sim_message *first)

@@ -5,6 +5,7 @@
 
 #include "storage/log.h"
 #include "storage/restored.h"
+#include "storage/upstreams.h"
 #include "tests/sim/sim.h"
 #include "tests/support/store.h"
 
@@ -69,6 +70,28 @@ static int begin_restored(struct sim_node *n)
     return hm_store_end(n->store, err == HM_OK ? hm_restored_begin(n->store) : err);
 }
 
+/* Which parent its disk says: an image may say another than the season did. */
+static int read_parent(struct sim_node *n)
+{
+    int64_t device = 0;
+    int err = n->index == 0 ? HM_NOTFOUND : hm_store_begin_read(n->store);
+
+    if (err == HM_OK) {
+        err = hm_store_end(
+            n->store, hm_store_get_number(n->store, HM_META_UPSTREAM_DEVICE, &device));
+    }
+    for (unsigned i = 0; err == HM_OK && i < n->sim->node_count; i++) {
+        const struct sim_node *other = &n->sim->nodes[i];
+
+        if (other->device == (uint64_t)device && n->parent != i &&
+            (i == 0 || other->is_hub)) {
+            n->parent = i;
+            memset(n->cursors, 0, sizeof n->cursors);
+        }
+    }
+    return err == HM_NOTFOUND ? HM_OK : err;
+}
+
 void sim_node_start(struct sim_node *n)
 {
     int err;
@@ -76,6 +99,9 @@ void sim_node_start(struct sim_node *n)
     n->start_at_ms = 0;
     hm_simdisk_boot(n->disk);
     err = open_store(n);
+    if (err == HM_OK) {
+        err = read_parent(n);
+    }
     if (err == HM_OK) {
         err = begin_restored(n);
     }
@@ -264,4 +290,28 @@ void sim_node_clone(struct sim *sim, struct sim_node *victim)
     sim->node_count++;
     sim_tell(sim, twin, "runs the image of %s", victim->name);
     sim_node_begin(twin);
+}
+
+void sim_node_turn(struct sim_node *n, unsigned parent)
+{
+    int err;
+
+    if (!sim_node_runs(n) || n->exchange != 0 || n->parent == parent) {
+        return;
+    }
+    err = hm_store_begin(n->store);
+    if (err == HM_OK) {
+        err = hm_store_end(n->store,
+                           hm_upstreams_use(n->store, n->sim->nodes[parent].device));
+    }
+    if (!sim_node_survives(n, err, "turn") || err != HM_OK) {
+        return;
+    }
+    sim_tell(n->sim, n, "turns to %s", n->sim->nodes[parent].name);
+    n->parent = parent;
+    n->digest_equal = false;
+    memset(n->cursors, 0, sizeof n->cursors);
+    if (n->linked) {
+        sim_upsync(n, HM_UPSYNC_EV_LINK_UP);
+    }
 }

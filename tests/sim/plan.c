@@ -34,7 +34,33 @@ bool sim_step_is_fault(enum sim_step_kind kind)
 
 unsigned sim_plan_nodes(const struct sim_shape *shape)
 {
-    return 1 + shape->laptops;
+    return 1 + shape->laptops + shape->hubs;
+}
+
+bool sim_plan_is_hub(const struct sim_shape *shape, unsigned node)
+{
+    return node > shape->laptops && node <= shape->laptops + shape->hubs;
+}
+
+unsigned sim_plan_parents(const struct sim_shape *shape, unsigned node,
+                          unsigned out[SIM_HUBS_MAX + 1])
+{
+    unsigned upper = (shape->hubs + 1) / 2;
+    unsigned hubs = shape->hubs; /* that may be its parents */
+    unsigned first = node % (shape->hubs + 1);
+
+    if (sim_plan_is_hub(shape, node)) {
+        bool is_upper = node - shape->laptops <= upper;
+
+        hubs = is_upper ? 0 : upper;
+        first = is_upper ? 0 : 1 + node % upper;
+    }
+    for (unsigned i = 0; i <= hubs; i++) {
+        unsigned choice = (first + i) % (hubs + 1);
+
+        out[i] = choice == 0 ? 0 : shape->laptops + choice;
+    }
+    return hubs + 1;
 }
 
 const char *sim_time_text(uint64_t at_ms)
@@ -83,6 +109,7 @@ struct making {
     struct hm_rng rng;
     uint64_t end_ms;
     bool wants[SIM_STEP_KINDS]; /* the kinds of faults that this season has */
+    bool turns;                 /* nodes turn from parent to parent */
 };
 
 static uint64_t draw(struct making *m, uint64_t below)
@@ -120,7 +147,11 @@ static void choose_shape(struct making *m, unsigned days, bool short_season)
     if (!short_season && draw(m, 50) == 0) {
         count = 42;
     }
-    shape->laptops = count - 1;
+    if (draw(m, 2) == 0) { /* else everybody syncs with the centre */
+        shape->hubs = 1 + (unsigned)draw(m, count < 6 ? 2 : SIM_HUBS_MAX);
+        shape->hubs = shape->hubs > count - 2 ? count - 2 : shape->hubs;
+    }
+    shape->laptops = count - 1 - shape->hubs;
     shape->days = days != 0 ? days : 60;
     m->end_ms = (uint64_t)shape->days * DAY_MS;
 }
@@ -130,6 +161,8 @@ static void choose_shape(struct making *m, unsigned days, bool short_season)
 static void choose_faults(struct making *m)
 {
     bool sets_centre_back = draw(m, 4) == 0;
+
+    m->turns = draw(m, 3) != 0;
 
     for (int kind = 0; kind < SIM_STEP_KINDS; kind++) {
         m->wants[kind] =
@@ -158,9 +191,7 @@ static void choose_faults(struct making *m)
     m->wants[SIM_RESTORE] = m->wants[SIM_RESTORE] || sets_centre_back;
     if (m->wants[SIM_RESTORE]) {
         unsigned victim =
-            sets_centre_back
-                ? 0
-                : 1 + (unsigned)draw(m, sim_plan_nodes(&m->plan->shape) - 1);
+            sets_centre_back ? 0 : 1 + (unsigned)draw(m, m->plan->shape.laptops);
         uint64_t image_ms = moment(m);
         uint64_t back_ms = image_ms + draw(m, 5 * (uint64_t)DAY_MS);
 
@@ -241,32 +272,34 @@ static void add_faults(struct making *m, unsigned node)
         double per_day;
         bool laptops_only;
         enum sim_step_kind undone_by; /* SIM_STEP_KINDS: by itself */
+        bool not_hubs;
     } faults[] = {
-        {SIM_PAUSE, 0.02, true, SIM_RESUME},
-        {SIM_RESTART, 0.05, false, SIM_STEP_KINDS},
-        {SIM_NET, 0.5, true, SIM_STEP_KINDS},
-        {SIM_POWER_CUT, 0.08, false, SIM_STEP_KINDS},
-        {SIM_KILL, 0.08, false, SIM_STEP_KINDS},
-        {SIM_IO_ERROR, 0.04, false, SIM_STEP_KINDS},
-        {SIM_DISK_FULL, 0.02, false, SIM_DISK_FREE},
-        {SIM_CLOCK, 0.05, false, SIM_STEP_KINDS},
-        {SIM_DESTROY, 0.003, true, SIM_STEP_KINDS},
-        {SIM_REASSIGN, 0.02, true, SIM_STEP_KINDS},
-        {SIM_REVOKE, 0.003, true, SIM_STEP_KINDS},
-        {SIM_UPGRADE, 0.01, true, SIM_STEP_KINDS},
-        {SIM_OVERREACH, 0.1, true, SIM_STEP_KINDS},
-        {SIM_NARROW, 0.02, true, SIM_BACK},
-        {SIM_THERE, 0.02, true, SIM_BACK},
-        {SIM_HIGHER, 0.01, true, SIM_BACK},
-        {SIM_WINDOW, 0.1, true, SIM_STEP_KINDS},
-        {SIM_COST, 0.1, true, SIM_STEP_KINDS},
-        {SIM_DISABLE, 0.02, true, SIM_STEP_KINDS},
+        {SIM_PAUSE, 0.02, true, SIM_RESUME, false},
+        {SIM_RESTART, 0.05, false, SIM_STEP_KINDS, false},
+        {SIM_NET, 0.5, true, SIM_STEP_KINDS, false},
+        {SIM_POWER_CUT, 0.08, false, SIM_STEP_KINDS, false},
+        {SIM_KILL, 0.08, false, SIM_STEP_KINDS, false},
+        {SIM_IO_ERROR, 0.04, false, SIM_STEP_KINDS, false},
+        {SIM_DISK_FULL, 0.02, false, SIM_DISK_FREE, false},
+        {SIM_CLOCK, 0.05, false, SIM_STEP_KINDS, false},
+        {SIM_DESTROY, 0.003, true, SIM_STEP_KINDS, false},
+        {SIM_REASSIGN, 0.02, true, SIM_STEP_KINDS, true},
+        {SIM_REVOKE, 0.003, true, SIM_STEP_KINDS, true},
+        {SIM_UPGRADE, 0.01, true, SIM_STEP_KINDS, false},
+        {SIM_OVERREACH, 0.1, true, SIM_STEP_KINDS, true},
+        {SIM_NARROW, 0.02, true, SIM_BACK, true},
+        {SIM_THERE, 0.02, true, SIM_BACK, true},
+        {SIM_HIGHER, 0.01, true, SIM_BACK, true},
+        {SIM_WINDOW, 0.1, true, SIM_STEP_KINDS, false},
+        {SIM_COST, 0.1, true, SIM_STEP_KINDS, false},
+        {SIM_DISABLE, 0.02, true, SIM_STEP_KINDS, true},
     };
 
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         uint64_t count;
 
-        if (!m->wants[faults[i].kind] || (faults[i].laptops_only && node == 0)) {
+        if (!m->wants[faults[i].kind] || (faults[i].laptops_only && node == 0) ||
+            (faults[i].not_hubs && sim_plan_is_hub(&m->plan->shape, node))) {
             continue;
         }
         count = times(m, faults[i].per_day);
@@ -279,6 +312,20 @@ static void add_faults(struct making *m, unsigned node)
                     node);
             }
         }
+    }
+}
+
+/* A few days with one parent, some with another. */
+static void add_turns(struct making *m, unsigned node)
+{
+    unsigned parents[SIM_HUBS_MAX + 1];
+
+    if (node == 0 || !m->turns ||
+        sim_plan_parents(&m->plan->shape, node, parents) == 1) {
+        return;
+    }
+    for (uint64_t i = times(m, 0.2); i-- > 0;) {
+        add(m, moment(m), SIM_TURN, node);
     }
 }
 
@@ -307,7 +354,7 @@ static void add_seasonal(struct making *m)
         add(m, image_ms + draw(m, 2 * (uint64_t)DAY_MS), SIM_ROLLBACK, victim);
     }
     if (m->wants[SIM_CLONE] && nodes > 2) {
-        unsigned victim = 1 + (unsigned)draw(m, nodes - 1);
+        unsigned victim = 1 + (unsigned)draw(m, m->plan->shape.laptops);
         uint64_t image_ms = moment(m);
 
         add(m, image_ms, SIM_IMAGE, victim);
@@ -343,6 +390,11 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed, unsigned days,
         if (node > 0) {
             add_links(&m, node, busy);
         }
+        add_turns(&m, node);
+        if (sim_plan_is_hub(&plan->shape, node)) {
+            add_faults(&m, node);
+            continue;
+        }
         /* The officer at the centre writes too. */
         if (node > 0 || draw(&m, 2) == 0) {
             add_saves(&m, node, node == 0 ? busy / 2 : busy);
@@ -358,8 +410,8 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed, unsigned days,
 
 void sim_plan_write(const struct sim_plan *plan, FILE *file)
 {
-    fprintf(file, "season seed=%" PRIu64 " laptops=%u days=%u\n", plan->shape.seed,
-            plan->shape.laptops, plan->shape.days);
+    fprintf(file, "season seed=%" PRIu64 " laptops=%u hubs=%u days=%u\n",
+            plan->shape.seed, plan->shape.laptops, plan->shape.hubs, plan->shape.days);
     for (size_t i = 0; i < plan->count; i++) {
         const struct sim_step *step = &plan->steps[i];
 
@@ -385,6 +437,21 @@ static bool read_step(const char *line, struct sim_step *step)
     return false;
 }
 
+/* hubs= may be left out. */
+static bool read_shape(const char *line, struct sim_shape *shape)
+{
+    bool good = sscanf(line, "season seed=%" SCNu64 " laptops=%u hubs=%u days=%u",
+                       &shape->seed, &shape->laptops, &shape->hubs, &shape->days) == 4;
+
+    if (!good) {
+        shape->hubs = 0;
+        good = sscanf(line, "season seed=%" SCNu64 " laptops=%u days=%u", &shape->seed,
+                      &shape->laptops, &shape->days) == 3;
+    }
+    return good && shape->days > 0 && shape->hubs <= SIM_HUBS_MAX &&
+           shape->laptops > 0 && sim_plan_nodes(shape) < SIM_NODES_MAX;
+}
+
 bool sim_plan_read(struct sim_plan *plan, const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -405,10 +472,7 @@ bool sim_plan_read(struct sim_plan *plan, const char *path)
             continue;
         }
         if (plan->shape.days == 0) {
-            good = sscanf(line, "season seed=%" SCNu64 " laptops=%u days=%u",
-                          &plan->shape.seed, &plan->shape.laptops,
-                          &plan->shape.days) == 3 &&
-                   plan->shape.days > 0 && sim_plan_nodes(&plan->shape) < SIM_NODES_MAX;
+            good = read_shape(line, &plan->shape);
         } else {
             good = read_step(line, &step);
             if (good) {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
+enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6, SIM_HUBS_MAX = 4 };
 
 /* X(name, text, fault): fault steps stop some time before the end of the season. */
 /* clang-format off */
@@ -56,7 +56,8 @@ enum { SIM_NODES_MAX = 48, SIM_HAMLETS = 6 };
     X(HIGHER,      "higher",      true)  /* assigned the whole commune */ \
     X(WINDOW,      "window",      true)  /* hours for syncs are set, or taken away */    \
     X(COST,        "cost",        true)  /* the link costs, or does not any more */ \
-    X(DISABLE,     "disable",     true)  /* the account of its user is closed */
+    X(DISABLE,     "disable",     true)  /* the account of its user is closed */ \
+    X(TURN,        "turn",        false) /* to another parent */
 /* clang-format on */
 
 enum sim_step_kind {
@@ -76,6 +77,7 @@ struct sim_step {
 struct sim_shape {
     uint64_t seed;
     unsigned laptops; /* 1.. */
+    unsigned hubs;    /* 0..SIM_HUBS_MAX, numbered behind the laptops */
     unsigned days;
 };
 
@@ -95,6 +97,11 @@ void sim_plan_copy(struct sim_plan *to, const struct sim_plan *from);
 void sim_plan_free(struct sim_plan *plan);
 
 unsigned sim_plan_nodes(const struct sim_shape *shape);
+bool sim_plan_is_hub(const struct sim_shape *shape, unsigned node);
+/* The parents that a node may have, the one that it begins with first: the centre is
+ * one of them. The second half of the hubs stands below the first. */
+unsigned sim_plan_parents(const struct sim_shape *shape, unsigned node,
+                          unsigned out[SIM_HUBS_MAX + 1]);
 const char *sim_step_text(enum sim_step_kind kind);
 bool sim_step_is_fault(enum sim_step_kind kind);
 /* "3d 04:05:06.789"; static memory, a few in turn. */

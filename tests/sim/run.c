@@ -120,6 +120,18 @@ static void act(struct sim_node *n)
     sim_upsync(n, HM_UPSYNC_EV_TIMER);
 }
 
+/* Who has a parent that is lost for good turns to the centre, as soon as it can. */
+static void leave_the_lost(struct sim *sim)
+{
+    for (unsigned i = 1; i < sim->node_count && sim->oracle == SIM_ORACLE_NONE; i++) {
+        struct sim_node *n = &sim->nodes[i];
+
+        if (!n->destroyed && sim->nodes[n->parent].destroyed) {
+            sim_node_turn(n, 0);
+        }
+    }
+}
+
 /* Everything up to the next step, or the end. */
 static void run_until(struct sim *sim, uint64_t end_ms)
 {
@@ -140,6 +152,9 @@ static void run_until(struct sim *sim, uint64_t end_ms)
             act(&sim->nodes[node]);
         } else {
             sim_net_deliver(sim, message);
+        }
+        if (sim->ending) {
+            leave_the_lost(sim);
         }
         if (sim->ending && sim_check_quiet(sim)) {
             return;
@@ -183,6 +198,7 @@ static void stop_faults(struct sim *sim)
             sim_tell_limits(n);
         }
     }
+    leave_the_lost(sim);
 }
 
 /* A power cut everywhere, when all is quiet: what was answered and receipted must be

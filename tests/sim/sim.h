@@ -1,5 +1,5 @@
-/* One season: a centre and laptops in one process with virtual time, running the real
- * protocol and storage code on disks in memory.
+/* One season: a centre, hubs and laptops in one process with virtual time, running the
+ * real protocol and storage code on disks in memory.
  *
  * The simulator stands where daemon/ stands: it carries out the wishes of upsync,
  * brings requests and replies from one node to the other, and plays clock, randomness,
@@ -82,7 +82,8 @@ struct sim_log_facts {
 struct sim_node {
     struct sim *sim;
     unsigned index;
-    unsigned parent; /* index; 0 is the centre, which has none */
+    unsigned parent; /* index, as its store says; 0 is the centre, which has none */
+    bool is_hub;
     char name[16];
     struct hm_simdisk *disk;
     struct hm_store *store; /* NULL: not running */
@@ -255,6 +256,8 @@ void sim_node_restore(struct sim_node *n, bool mints);
 void sim_node_clone(struct sim *sim, struct sim_node *victim);
 /* The machine goes on from its snapshot, in the same run. */
 void sim_node_roll_back(struct sim_node *n);
+/* Syncs with another parent from now on, unless it talks just now. */
+void sim_node_turn(struct sim_node *n, unsigned parent);
 
 /* luck.c: whose season the buggify points belong to. */
 void sim_luck_begin(struct sim *sim);

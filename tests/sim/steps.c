@@ -472,6 +472,17 @@ static void lie(struct sim_node *n, uint64_t param)
     sim_hostile(n->sim, param);
 }
 
+static void turn(struct sim_node *n, uint64_t param)
+{
+    unsigned parents[SIM_HUBS_MAX + 1];
+    unsigned count = sim_plan_parents(&n->sim->plan->shape, n->twin_of, parents);
+    unsigned to = parents[param % count];
+
+    if (!n->sim->nodes[to].destroyed) {
+        sim_node_turn(n, to);
+    }
+}
+
 static void change_version(struct sim_node *n, uint64_t param)
 {
     (void)param;
@@ -581,7 +592,7 @@ void sim_step(struct sim *sim, const struct sim_step *step)
         [SIM_BACK] = bring_back,     [SIM_HIGHER] = assign_commune,
         [SIM_WINDOW] = set_window,   [SIM_COST] = set_cost,
         [SIM_DISABLE] = disable,     [SIM_SNAPSHOT] = snapshot,
-        [SIM_ROLLBACK] = roll_back,
+        [SIM_ROLLBACK] = roll_back,  [SIM_TURN] = turn,
     };
     /* After these, two nodes may differ until their hashes have been compared. */
     static const bool kept_apart[SIM_STEP_KINDS] = {
@@ -589,9 +600,12 @@ void sim_step(struct sim *sim, const struct sim_step *step)
         [SIM_REVOKE] = true,  [SIM_HOSTILE] = true, [SIM_OVERREACH] = true,
         [SIM_NARROW] = true,  [SIM_THERE] = true,   [SIM_BACK] = true,
         [SIM_HIGHER] = true,  [SIM_DISABLE] = true, [SIM_ROLLBACK] = true,
+        [SIM_TURN] = true,
     };
+    /* A hub may not have heard yet of what a laptop fills. */
+    bool hub_lags = step->kind == SIM_FORM && sim->plan->shape.hubs > 0;
 
-    if (kept_apart[step->kind]) {
+    if (kept_apart[step->kind] || hub_lags) {
         sim->calm = false;
     }
     if (step->node < sim->node_count && !sim->nodes[step->node].destroyed) {

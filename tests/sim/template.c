@@ -16,6 +16,7 @@ enum { SETTLE_MAX = 60, CHUNK_BYTES = 256 * 1024 };
 /* A world as it is when its season begins. */
 struct made {
     unsigned nodes; /* 0: not made yet */
+    struct sim_plan plan;
     struct hm_simdisk *disks[SIM_NODES_MAX];
     struct sim facts; /* numbers of hamlets, forms and fields */
 };
@@ -195,7 +196,12 @@ static void make_node(struct sim *sim, unsigned index)
     struct sim_node *n = &sim->nodes[index];
 
     *n = (struct sim_node){.sim = sim, .index = index, .twin_of = index};
-    (void)snprintf(n->name, sizeof n->name, index == 0 ? "centre" : "laptop%u", index);
+    n->is_hub = sim_plan_is_hub(&sim->plan->shape, index);
+    (void)snprintf(n->name, sizeof n->name,
+                   index == 0  ? "centre"
+                   : n->is_hub ? "hub%u"
+                               : "laptop%u",
+                   index);
     n->device = make_keys(n->name, n->public_key, n->secret_key);
     n->rng.state = n->device ^ sim->plan->shape.seed * 0x2545f4914f6cdd1dU;
     n->linked = true;
@@ -215,6 +221,11 @@ static void put_device(struct sim *sim, struct sim_node *n)
                                .scopes = scopes,
                                .scope_count = n->index == 0 ? 0 : 2};
 
+    if (n->is_hub) {
+        device.role = HM_DEVICE_HUB;
+        device.scopes = &sim->commune;
+        device.scope_count = 1;
+    }
     memcpy(device.public_key, n->public_key, sizeof device.public_key);
     SIM_MUST(hm_devices_put(sim->nodes[0].store, &device) == HM_OK);
 }
@@ -236,21 +247,19 @@ static void put_hostile_device(struct sim *sim)
 static void make_centre(struct sim *sim)
 {
     struct hm_store *s;
-    uint32_t commune;
 
     sim_node_start(&sim->nodes[0]);
     s = sim->nodes[0].store;
     SIM_MUST(s != NULL && hm_store_begin(s) == HM_OK);
     SIM_MUST(hm_store_set_number(s, HM_META_ROLE, HM_NODE_CENTRE) == HM_OK);
     put_device(sim, &sim->nodes[0]);
-    commune =
+    sim->commune =
         make_unit(s, HM_UNIT_COMMUNE, "19885", make_unit(s, HM_UNIT_PROVINCE, "46", 0));
-    sim->commune = commune;
     for (unsigned i = 0; i < SIM_HAMLETS; i++) {
         char code[16];
 
         (void)snprintf(code, sizeof code, "19885%03u", i + 1);
-        sim->hamlets[i] = make_unit(s, HM_UNIT_HAMLET, code, commune);
+        sim->hamlets[i] = make_unit(s, HM_UNIT_HAMLET, code, sim->commune);
     }
     make_people(s);
     SIM_MUST(publish(sim, s, false) == HM_OK);
@@ -284,34 +293,51 @@ static void exchange(struct sim *sim, struct sim_node *n, bool *out_more)
     hm_buf_deinit(&buf);
 }
 
-static void enrol(struct sim *sim, struct sim_node *n)
+/* One more parent for a node, used from now on. */
+static void join(struct sim *sim, struct sim_node *n, unsigned parent)
 {
     static const uint8_t pin[32];
-    struct hm_upstream_grant grant = {.url = "https://centre",
+    char url[32];
+    struct hm_upstream_grant grant = {.url = url,
                                       .pin = pin,
                                       .token = hm_bytes_str("token"),
-                                      .device = sim->nodes[0].device,
+                                      .device = sim->nodes[parent].device,
                                       .authority = sim->nodes[0].public_key,
-                                      .role = HM_NODE_LAPTOP};
+                                      .role = n->is_hub ? HM_NODE_HUB : HM_NODE_LAPTOP};
+
+    (void)snprintf(url, sizeof url, "https://%s", sim->nodes[parent].name);
+    SIM_MUST(n->store != NULL && hm_store_begin(n->store) == HM_OK);
+    SIM_MUST(hm_store_end(n->store, hm_upload_set_upstream(n->store, &grant)) == HM_OK);
+}
+
+/* In step with the centre; then it has the parents of its place in the chain. */
+static void enrol(struct sim *sim, struct sim_node *n)
+{
+    unsigned parents[SIM_HUBS_MAX + 1];
+    unsigned count = sim_plan_parents(&sim->plan->shape, n->index, parents);
     bool more = true;
 
     sim_node_start(n);
-    SIM_MUST(n->store != NULL && hm_store_begin(n->store) == HM_OK);
-    SIM_MUST(hm_store_end(n->store, hm_upload_set_upstream(n->store, &grant)) == HM_OK);
+    join(sim, n, 0);
     for (int i = 0; i < SETTLE_MAX && more; i++) {
         exchange(sim, n, &more);
     }
     SIM_MUST(!more);
+    while (count-- > 0) {
+        join(sim, n, parents[count]); /* the first one last */
+    }
     sim_node_stop(n);
 }
 
 /* Images without a name, which stay until the process ends. */
-static void make(struct made *made, unsigned nodes)
+static void make(struct made *made, const struct sim_shape *shape)
 {
-    static const struct sim_plan nothing = {.shape = {.days = 1}};
+    unsigned nodes = sim_plan_nodes(shape);
     struct sim *sim = &made->facts;
 
-    *sim = (struct sim){.plan = &nothing, .node_count = nodes};
+    made->plan.shape =
+        (struct sim_shape){.laptops = shape->laptops, .hubs = shape->hubs, .days = 1};
+    *sim = (struct sim){.plan = &made->plan, .node_count = nodes};
     for (unsigned i = 0; i < nodes; i++) {
         make_node(sim, i);
         sim->nodes[i].disk = hm_simdisk_create(sim->nodes[i].name, i);
@@ -333,13 +359,16 @@ static void make(struct made *made, unsigned nodes)
 
 void sim_template_open(struct sim *sim)
 {
-    static struct made all[SIM_NODES_MAX];
+    static struct made *all[SIM_NODES_MAX][SIM_HUBS_MAX + 1];
     unsigned nodes = sim_plan_nodes(&sim->plan->shape);
-    struct made *made = &all[nodes];
+    struct made *made = all[nodes][sim->plan->shape.hubs];
 
     SIM_MUST(nodes < SIM_NODES_MAX && sodium_init() >= 0);
-    if (made->nodes == 0) {
-        make(made, nodes);
+    if (made == NULL) {
+        made = calloc(1, sizeof *made);
+        SIM_MUST(made != NULL);
+        make(made, &sim->plan->shape);
+        all[nodes][sim->plan->shape.hubs] = made;
     }
     memcpy(sim->hamlets, made->facts.hamlets, sizeof sim->hamlets);
     sim->commune = made->facts.commune;
@@ -358,6 +387,7 @@ void sim_template_open(struct sim *sim)
         make_node(sim, i);
         sim->nodes[i].starts = made->facts.nodes[i].starts;
         sim->nodes[i].user = made->facts.nodes[i].user;
+        sim->nodes[i].parent = made->facts.nodes[i].parent;
         sim->nodes[i].disk = hm_simdisk_copy(made->disks[i], sim->nodes[i].name);
         SIM_MUST(sim->nodes[i].disk != NULL);
     }

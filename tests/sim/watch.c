@@ -79,6 +79,28 @@ static void note_receipts(struct sim_node *parent, struct hm_bytes reply)
     }
 }
 
+/* Each parent has a timeline of its own, and hears of no other's. */
+static int check_timelines(struct sim_node *parent, struct hm_bytes request)
+{
+    struct hm_reader r = {.left = request};
+    struct hm_frame frame;
+    uint64_t timeline = 0;
+    int err = hm_feeds_timeline(parent->store, &timeline);
+
+    while (err == HM_OK && hm_frame_read(&r, &frame)) {
+        struct hm_cursor cursor;
+
+        if (frame.type == HM_FRAME_CURSOR &&
+            hm_cursor_read(frame.payload, &cursor) == HM_OK && cursor.timeline != 0 &&
+            cursor.timeline != timeline) {
+            sim_find(parent->sim, SIM_ORACLE_CURSOR,
+                     "%s is shown a position in the feed of another parent",
+                     parent->name);
+        }
+    }
+    return err;
+}
+
 void sim_watch(struct sim_node *parent, struct hm_bytes request, struct hm_bytes reply)
 {
     int err = HM_OK;
@@ -88,6 +110,13 @@ void sim_watch(struct sim_node *parent, struct hm_bytes request, struct hm_bytes
         err = hm_store_begin_read(parent->store);
         if (err == HM_OK) {
             err = hm_store_end(parent->store, check_cursors(parent, request, reply));
+        }
+    }
+    if (err == HM_OK && !parent->sim->was_hostile &&
+        !(parent->index == 0 && parent->sim->centre_set_back)) {
+        err = hm_store_begin_read(parent->store);
+        if (err == HM_OK) {
+            err = hm_store_end(parent->store, check_timelines(parent, request));
         }
     }
     (void)sim_node_survives(parent, err, "watch"); /* if not, it is over */
