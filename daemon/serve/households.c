@@ -1,4 +1,5 @@
 /* Routes below households/. */
+#include "storage/households.h"
 #include "daemon/serve/api_json.h"
 #include "daemon/serve/cells.h"
 #include "daemon/serve/each.h"
@@ -7,6 +8,7 @@
 #include "daemon/serve/save_json.h"
 #include "daemon/serve/where.h"
 #include "protocol/fact.h"
+#include "storage/redirects.h"
 
 /* -- The list -- */
 
@@ -108,17 +110,37 @@ static int write_line(struct listing *list, const struct hm_each *each,
     return err;
 }
 
+/* Gone, or to be found under another household that is here. */
+static int is_hidden(struct hm_call *call, const struct hm_household *h, bool *out)
+{
+    struct hm_household_id survivor;
+    struct hm_household_id into;
+    bool circle = false;
+    uint32_t home = 0;
+    int err = HM_OK;
+
+    *out = hm_fact_state(h) == HM_ROW_REMOVED;
+    if (*out || !hm_fact_merged_into(h, &into)) {
+        return HM_OK;
+    }
+    err = hm_redirects_survivor(call->s, &h->id, &survivor, &circle);
+    if (err == HM_OK && hm_household_id_compare(&survivor, &h->id) != 0) {
+        err = hm_households_home(call->s, &survivor, &home);
+        *out = err == HM_OK;
+    }
+    return err == HM_NOTFOUND ? HM_OK : err;
+}
+
 static int list_one(void *arg, const struct hm_each *each)
 {
     struct listing *list = arg;
     struct hm_where_counts counts;
-    struct hm_household_id into;
     bool matches = true;
-    int err;
+    bool hidden = false;
+    int err = is_hidden(list->call, each->h, &hidden);
 
-    if (hm_fact_state(each->h) == HM_ROW_REMOVED ||
-        hm_fact_merged_into(each->h, &into)) {
-        return HM_OK; /* gone, or to be found under the other */
+    if (err != HM_OK || hidden) {
+        return err;
     }
     err = count_all(list, each, &counts);
 

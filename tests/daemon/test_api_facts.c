@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocol/fact.h"
 #include "storage/forms.h"
 #include "storage/save.h"
 #include "tests/support/api.h"
@@ -185,6 +186,58 @@ HM_TEST(a_merged_page)
     assert_string_equal(at("rows.1.values.name"), "Hoa");
     show(b);
     assert_int_equal(hm_test_api_count(&api, "rows"), 4);
+    hm_test_api_close(&api);
+}
+
+/* What a merge says, as of somebody who saw less than the API checks. */
+static void say_merged(const char *id, const char *into)
+{
+    struct hm_save_cell cell = {HM_FIELD_MERGED, {0}, NULL, 0};
+    struct hm_save_row row = {
+        .form = HM_FORM_HOUSEHOLD, .cells = &cell, .cell_count = 1, .facts = true};
+    struct hm_save save = {.rows = &row, .row_count = 1, .rank = 4, .scope = 1};
+    struct hm_save_result result;
+    struct hm_household_id other;
+    struct hm_arena arena;
+    struct hm_buf target;
+
+    hm_arena_init(&arena, 64 * 1024 * 1024);
+    hm_buf_init(&target, 64);
+    CHECK_OK(hm_household_id_from_text(id, &save.household));
+    CHECK_OK(hm_household_id_from_text(into, &other));
+    hm_fact_pack_household(&other, &target);
+    cell.value = hm_buf_bytes(&target);
+    CHECK_OK(hm_store_begin(api.node.store));
+    CHECK_OK(hm_store_end(api.node.store,
+                          hm_save_run(api.node.store, &save, hm_forms_policy_of,
+                                      api.node.forms, &arena, &result)));
+    hm_buf_deinit(&target);
+    hm_arena_deinit(&arena);
+}
+
+/* In a circle the lowest is listed, and says so. */
+HM_TEST(a_circle_is_listed_once)
+{
+    begin();
+    say_merged(a, b);
+    say_merged(b, a);
+    assert_int_equal(hm_test_api_get(&api, "households"), 200);
+    assert_int_equal(hm_test_api_count(&api, ""), 1);
+    assert_string_equal(at("0.household"), a);
+    show(a);
+    assert_non_null(strstr(api.text, "merges lead in a circle"));
+    assert_string_equal(at("survivor"), a);
+    assert_string_equal(at("parts.0"), b);
+    hm_test_api_close(&api);
+}
+
+/* Merged into one that is not on this node, it is still to be found. */
+HM_TEST(merged_into_one_elsewhere)
+{
+    begin();
+    say_merged(a, "dead.1");
+    assert_int_equal(hm_test_api_get(&api, "households"), 200);
+    assert_int_equal(hm_test_api_count(&api, ""), 2);
     hm_test_api_close(&api);
 }
 
