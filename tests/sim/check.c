@@ -793,6 +793,9 @@ static void check_conflicts(struct sim_node *n)
             err = count_marks(n->store, &marks_before);
         }
         if (err == HM_OK) {
+            err = hm_db_exec(hm_store_db(n->store), "DELETE FROM likeness");
+        }
+        if (err == HM_OK) {
             err = hm_households_recount(n->store, hm_forms_policy_of, n->forms);
         }
         if (err == HM_OK) {
