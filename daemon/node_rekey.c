@@ -85,12 +85,12 @@ static int settle(struct rekeying *r, struct hm_store *s)
         more = false;
         err = hm_log_seal(s, NULL, 0, SEAL_BYTES, &more);
     }
-    return err == HM_OK
-               ? hm_db_exec(hm_store_db(s),
-                            "DELETE FROM meta WHERE name IN "
-                            "('" HM_META_UPSTREAM "', '" HM_META_UPSTREAM_PIN
-                            "', '" HM_META_TOKEN "', '" HM_META_UPSTREAM_DEVICE "')")
-               : err;
+    return err == HM_OK ? hm_db_exec(hm_store_db(s),
+                                     "DELETE FROM meta WHERE name IN "
+                                     "('" HM_META_UPSTREAM "', '" HM_META_UPSTREAM_PIN
+                                     "', '" HM_META_TOKEN "', '" HM_META_UPSTREAM_DEVICE
+                                     "') OR name LIKE 'upstream.%'")
+                        : err;
 }
 
 static int settle_store(struct rekeying *r)

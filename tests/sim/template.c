@@ -265,7 +265,7 @@ static void make_centre(struct sim *sim)
     SIM_MUST(publish(sim, s, false) == HM_OK);
     for (unsigned i = 1; i < sim->node_count; i++) {
         put_device(sim, &sim->nodes[i]);
-        sim->nodes[i].user = make_user(s, sim->nodes[i].name, commune);
+        sim->nodes[i].user = make_user(s, sim->nodes[i].name, sim->commune);
     }
     put_hostile_device(sim);
     SIM_MUST(hm_store_end(s, HM_OK) == HM_OK);
