@@ -104,9 +104,13 @@ void sim_plan_free(struct sim_plan *plan)
 
 /* -- Making one ------------------------------------------------------------------- */
 
+/* What a season is about, beside the everyday faults, which all have. */
+enum theme { THEME_HUBS, THEME_HOUSEHOLDS, THEME_RESTORES, THEME_PEOPLE, THEMES };
+
 struct making {
     struct sim_plan *plan;
     struct hm_rng rng;
+    enum theme theme;
     uint64_t end_ms;
     bool wants[SIM_STEP_KINDS]; /* the kinds of faults that this season has */
     bool turns;                 /* nodes turn from parent to parent */
@@ -147,7 +151,7 @@ static void choose_shape(struct making *m, unsigned days, bool short_season)
     if (!short_season && draw(m, 50) == 0) {
         count = 42;
     }
-    if (draw(m, 2) == 0) { /* else everybody syncs with the centre */
+    if (m->theme == THEME_HUBS) { /* else everybody syncs with the centre */
         shape->hubs = 1 + (unsigned)draw(m, count < 6 ? 2 : SIM_HUBS_MAX);
         shape->hubs = shape->hubs > count - 2 ? count - 2 : shape->hubs;
     }
@@ -156,37 +160,51 @@ static void choose_shape(struct making *m, unsigned days, bool short_season)
     m->end_ms = (uint64_t)shape->days * DAY_MS;
 }
 
+/* Some kinds belong to one theme. */
+static void keep_to_theme(struct making *m)
+{
+    static const struct {
+        enum sim_step_kind kind;
+        enum theme theme;
+    } owned[] = {
+        {SIM_MOVE, THEME_HOUSEHOLDS},   {SIM_MERGE, THEME_HOUSEHOLDS},
+        {SIM_DELETE, THEME_HOUSEHOLDS}, {SIM_DECIDE, THEME_HOUSEHOLDS},
+        {SIM_RESTORE, THEME_RESTORES},  {SIM_CLONE, THEME_RESTORES},
+        {SIM_ROLLBACK, THEME_RESTORES}, {SIM_DESTROY, THEME_RESTORES},
+        {SIM_REASSIGN, THEME_PEOPLE},   {SIM_REVOKE, THEME_PEOPLE},
+        {SIM_NARROW, THEME_PEOPLE},     {SIM_THERE, THEME_PEOPLE},
+        {SIM_HIGHER, THEME_PEOPLE},     {SIM_DISABLE, THEME_PEOPLE},
+    };
+
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
+        if (owned[i].theme != m->theme) {
+            m->wants[owned[i].kind] = false;
+        }
+    }
+}
+
 /* Swarm testing: a season has some kinds of faults and not others, since all together
  * hide one another. */
 static void choose_faults(struct making *m)
 {
-    bool sets_centre_back = draw(m, 4) == 0;
+    bool sets_centre_back = m->theme == THEME_RESTORES && draw(m, 2) == 0;
 
     m->turns = draw(m, 3) != 0;
-
     for (int kind = 0; kind < SIM_STEP_KINDS; kind++) {
         m->wants[kind] =
             !sim_step_is_fault((enum sim_step_kind)kind) || draw(m, 2) == 0;
     }
     m->wants[SIM_FORM] = draw(m, 2) == 0;
     m->wants[SIM_MOVE] = draw(m, 2) == 0;
-    /* A refused move to a hamlet that a laptop is assigned just then leaves it with a
-     * household of which its parent tells nothing there. */
-    m->wants[SIM_REASSIGN] = m->wants[SIM_REASSIGN] && !m->wants[SIM_MOVE];
     m->wants[SIM_MERGE] = draw(m, 2) == 0;
     m->wants[SIM_DELETE] = draw(m, 2) == 0;
     m->wants[SIM_DECIDE] = draw(m, 2) == 0;
     m->wants[SIM_HERD] = draw(m, 2) == 0;
+    keep_to_theme(m);
     /* A form that was published since the backup is published again: its package does
      * not come back from the laptops. */
     if (sets_centre_back) {
-        /* A log that comes before that of the move which it knows of is refused. */
-        m->wants[SIM_MOVE] = false;
         m->wants[SIM_FORM] = false;
-        m->wants[SIM_NARROW] = false;
-        m->wants[SIM_THERE] = false;
-        m->wants[SIM_HIGHER] = false;
-        m->wants[SIM_DISABLE] = false;
     }
     m->wants[SIM_RESTORE] = m->wants[SIM_RESTORE] || sets_centre_back;
     if (m->wants[SIM_RESTORE]) {
@@ -380,6 +398,7 @@ void sim_plan_make(struct sim_plan *plan, uint64_t seed, unsigned days,
     unsigned nodes;
 
     *plan = (struct sim_plan){.shape = {.seed = seed}};
+    m.theme = (enum theme)draw(&m, THEMES);
     choose_shape(&m, days, short_season);
     choose_faults(&m);
     nodes = sim_plan_nodes(&plan->shape);
