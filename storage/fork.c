@@ -215,7 +215,25 @@ static int take_changes(struct leaving *l)
 
 /* -- States without the forked range -- */
 
-static void drop_forked(const struct leaving *l, struct hm_household *h)
+/* The last change of the log, before the fork, that touched the household; 0: none. */
+static int last_common(const struct leaving *l, const struct hm_household *h,
+                       uint64_t *out_n)
+{
+    struct hm_dot *dots = NULL;
+    size_t count = 0;
+    int err = hm_log_history(l->s, h->home, &h->id, h->arena, &dots, &count);
+
+    *out_n = 0;
+    for (size_t i = 0; i < count && err == HM_OK; i++) {
+        if (dots[i].incarnation == l->log.author.incarnation && dots[i].n < l->common &&
+            dots[i].n > *out_n) {
+            *out_n = dots[i].n;
+        }
+    }
+    return err;
+}
+
+static void drop_forked(const struct leaving *l, struct hm_household *h, uint64_t last)
 {
     size_t rows = 0;
     size_t stamps = 0;
@@ -257,7 +275,7 @@ static void drop_forked(const struct leaving *l, struct hm_household *h)
         struct hm_vv_entry entry = h->vv[i];
 
         if (is_forked(l, entry.author.incarnation, entry.n)) {
-            entry.n = l->common - 1;
+            entry.n = last;
         }
         if (entry.n > 0) {
             h->vv[seen++] = entry;
@@ -269,10 +287,17 @@ static void drop_forked(const struct leaving *l, struct hm_household *h)
 /* A household that the branch made is another household at the parent, or none. */
 static int forget_household(struct leaving *l, struct hm_household *h)
 {
+    uint64_t last = 0;
+    int err;
+
     if (is_forked(l, h->id.a, h->id.n)) {
         return hm_households_forget(l->s, &h->id);
     }
-    drop_forked(l, h);
+    err = last_common(l, h, &last);
+    if (err != HM_OK) {
+        return err;
+    }
+    drop_forked(l, h, last);
     return hm_households_store(l->s, h, hm_forms_policy_of, l->forms);
 }
 

@@ -103,6 +103,7 @@ static int note_again(struct sim_node *n, const struct hm_dot *dot,
         .dot = *dot, .node = n->index, .answered = true, .excused = n->revoked};
     size_t index;
 
+    noted.forbidden = change->rank == HM_RANK_MAX;
     if (!n->rolled_back) {
         sim_find(n->sim, SIM_ORACLE_INVENTED, "%s: it writes again, and never forked",
                  n->name);

@@ -68,6 +68,7 @@ HM_TEST(both_branches_of_a_snapshot_are_kept)
 {
     struct hm_village v;
     struct hm_village_node *a;
+    struct hm_save_result oldest;
     struct hm_save_result first;
     struct hm_save_result second;
     struct hm_save_result of_one;
@@ -77,17 +78,20 @@ HM_TEST(both_branches_of_a_snapshot_are_kept)
 
     hm_village_open(&v);
     a = hm_village_add(&v, "a", 1);
+    oldest = hm_village_new(&v, a, 0, "Lê Thị Già", 0);
     first = hm_village_new(&v, a, 0, "Nguyễn Thị Lan", 1);
     second = hm_village_new(&v, a, 0, "Trần Văn Hùng", 0);
     (void)hm_village_sync(&v, a);
     take(a, &snapshot);
     /* One branch: an answer, and a household. */
     (void)hm_village_put(&v, a, &first.household, v.phone, "1");
+    (void)hm_village_put(&v, a, &first.household, v.note, "1");
     of_one = hm_village_new(&v, a, 0, "Của Nhánh Một", 0);
     (void)hm_village_sync(&v, a);
     /* The other one, under the same numbers: answers, members, a household. */
     go_back(a, &snapshot);
     (void)hm_village_put(&v, a, &second.household, v.phone, "2");
+    (void)hm_village_put(&v, a, &oldest.household, v.note, "2");
     of_two = hm_village_new(&v, a, 0, "Của Nhánh Hai", 1);
     (void)hm_village_put(&v, a, &of_two.household, v.phone, "3");
     (void)hm_village_put_member(&v, a, &of_two.household, &of_two.items[0],
@@ -105,11 +109,11 @@ HM_TEST(both_branches_of_a_snapshot_are_kept)
     /* The number is the first branch's; the second one's household has a new one. */
     assert_string_equal(hm_village_shows(&v, &v.centre, &of_one.household, v.name),
                         "Của Nhánh Một");
-    assert_int_equal(hm_village_households(&v.centre), 4);
-    assert_int_equal(hm_village_households(a), 4);
+    assert_int_equal(hm_village_households(&v.centre), 5);
+    assert_int_equal(hm_village_households(a), 5);
     assert_int_equal(hm_village_conflicts(&v.centre), 0);
-    assert_int_equal(fork_alarm(&v.centre), 4);
-    assert_int_equal(fork_alarm(a), 4);
+    assert_int_equal(fork_alarm(&v.centre), 5);
+    assert_int_equal(fork_alarm(a), 5);
     hm_village_check_equal(&v);
     /* And it goes on under its new incarnation. */
     (void)hm_village_put(&v, a, &second.household, v.phone, "4");
