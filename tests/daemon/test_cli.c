@@ -345,11 +345,17 @@ HM_TEST(sync_offline_is_1)
     done();
 }
 
+/* It syncs first: the digests of both ends are to be those of now. */
 HM_TEST(verify_with_faults_is_1)
 {
-    serve(OK_JSON("{\"ok\":false,\"checks\":[{\"name\":\"store\",\"ok\":true,"
-                  "\"count\":1,\"detail\":null}]}"));
+    const char *answers[] = {
+        OK_JSON("{\"result\":\"offline\"}"),
+        OK_JSON("{\"ok\":false,\"checks\":[{\"name\":\"store\",\"ok\":true,"
+                "\"count\":1,\"detail\":null}]}")};
+
+    server = canned_start(in_folder("control.sock"), answers, 2);
     assert_int_equal(RUN("verify"), HM_CLI_FAILED);
+    assert_non_null(strstr(err_text, "as of the last sync"));
     assert_string_equal(out_text, "CHECK  SOUND  COUNT  DETAIL\n"
                                   "store  yes        1  -\n");
     done();
