@@ -271,9 +271,11 @@ void hm_heard_write(struct hm_buf *buf, enum hm_frame_type type,
     struct hm_buf item;
 
     hm_buf_init(&item, ITEM_BYTES_MAX);
-    hm_pack_array(&item, 2);
+    hm_pack_array(&item, 4);
     hm_pack_uint(&item, heard->timeline);
     hm_pack_uint(&item, heard->position);
+    hm_pack_uint(&item, heard->items_timeline);
+    hm_pack_uint(&item, heard->items_position);
     write_item(buf, type, &item, nothing);
 }
 
@@ -286,9 +288,11 @@ int hm_heard_read(struct hm_bytes payload, struct hm_heard *out)
     if (err != HM_OK) {
         return err;
     }
-    hm_unpack_array_exact(&r, 2);
+    hm_unpack_array_exact(&r, 4);
     heard.timeline = hm_unpack_uint(&r);
     heard.position = hm_unpack_uint_max(&r, INT64_MAX);
+    heard.items_timeline = hm_unpack_uint(&r);
+    heard.items_position = hm_unpack_uint_max(&r, INT64_MAX);
     err = hm_unpack_end(&r);
     if (err == HM_OK) {
         *out = heard;

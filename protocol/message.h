@@ -162,6 +162,9 @@ int hm_at_centre_read(struct hm_bytes payload, struct hm_arena *arena,
 struct hm_heard {
     uint64_t timeline; /* of the parent's feeds */
     uint64_t position;
+    /* How far the sender's administrative items go, by the feed of the centre. */
+    uint64_t items_timeline;
+    uint64_t items_position;
 };
 void hm_heard_write(struct hm_buf *buf, enum hm_frame_type type,
                     const struct hm_heard *heard);

@@ -52,6 +52,8 @@ struct adopting {
     size_t given_count;
     bool head_seen;
     bool receipt_seen;
+    bool is_centre;       /* the parent */
+    struct hm_heard told; /* by it; items_timeline 0: as this node's are */
     bool blobs_moved;
     bool closed; /* the centre has closed logs */
     struct hm_rescue rescue;
@@ -92,6 +94,7 @@ static int take_head(struct adopting *a, struct hm_bytes payload, int64_t sent_u
                              "another node answered than the upstream");
     }
     a->head_seen = true;
+    a->is_centre = time.level == HM_LEVEL_CENTRE;
     err = hm_store_get_number(a->s, HM_META_UPSTREAM_LEVEL, &known);
     if (err == HM_NOTFOUND || (err == HM_OK && known != (int64_t)time.level)) {
         err = hm_store_set_number(a->s, HM_META_UPSTREAM_LEVEL, (int64_t)time.level);
@@ -336,6 +339,28 @@ static int take_feed(struct adopting *a, const struct hm_frame *frame)
     return err;
 }
 
+/* A hub that has not heard from the centre as lately as this node, which turned to it
+ * from another parent: what it lacks may be new. */
+static int is_behind(struct adopting *a, bool *out_behind)
+{
+    uint64_t timeline = 0;
+    uint64_t position = 0;
+    int err = hm_items_get_age(a->s, &timeline, &position);
+
+    *out_behind = !a->is_centre && timeline != 0 &&
+                  a->told.items_timeline == timeline &&
+                  a->told.items_position < position;
+    return err;
+}
+
+/* How far the items go now that they are the parent's. */
+static int note_age(struct adopting *a, const struct heard *heard)
+{
+    return a->is_centre
+               ? hm_items_set_age(a->s, heard->feed.timeline, heard->feed.to)
+               : hm_items_set_age(a->s, a->told.items_timeline, a->told.items_position);
+}
+
 /* What the parent has not: of a hamlet it is on its way there, or its author is gone;
  * items were shared out to this node once, and are no longer. */
 static int take_need(struct adopting *a, struct hm_bytes payload)
@@ -344,6 +369,7 @@ static int take_need(struct adopting *a, struct hm_bytes payload)
     struct heard *heard;
     uint64_t dropped = 0;
     bool up = false;
+    bool behind = false;
     int err = hm_hash_list_read(payload, &need);
 
     if (err != HM_OK) {
@@ -359,13 +385,14 @@ static int take_need(struct adopting *a, struct hm_bytes payload)
                    ? hm_rescue_lacking(&a->rescue, need.scope, need.prefixes)
                    : HM_OK;
     }
-    if (heard->compared) {
+    err = is_behind(a, &behind);
+    if (err == HM_OK && heard->compared && !behind) {
         err = hm_adopt_here_items(a->s, need.prefixes, &up);
     }
     if (err == HM_OK && up) {
         heard->compared = false; /* once more, when they have gone up */
         a->out.more = true;
-    } else if (err == HM_OK && heard->compared) {
+    } else if (err == HM_OK && heard->compared && !behind) {
         err = hm_items_drop_strange(a->s, need.prefixes, a->given, a->given_count,
                                     &dropped);
     }
@@ -447,6 +474,7 @@ static int settle(struct adopting *a, const struct heard *heard, bool unsent,
     *out_equal = at.equal;
     if (at.equal) {
         at.repair = HM_REPAIR_NONE;
+        err = heard->scope == 0 ? note_age(a, heard) : HM_OK;
     } else {
         err = repair(a, heard, &at);
     }
@@ -559,7 +587,7 @@ static int take_frame(struct adopting *a, const struct hm_frame *frame,
     case HM_FRAME_AT_CENTRE:
         return hm_adopt_at_centre(a->s, a->parent, frame->payload, a->arena);
     case HM_FRAME_TOLD:
-        return hm_adopt_told(a->s, a->parent, frame->payload, &a->out);
+        return hm_adopt_told(a->s, a->parent, frame->payload, &a->told, &a->out);
     case HM_FRAME_QUARANTINED:
         return hm_adopt_notice(a->s, frame->payload, a->arena, &a->out);
     case HM_FRAME_FEED:

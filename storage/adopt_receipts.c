@@ -75,13 +75,14 @@ int hm_adopt_at_centre(struct hm_store *s, uint64_t parent, struct hm_bytes payl
 /* Where to ask from next. A parent that stands before what it told already was set back
  * by hand: what it holds is asked anew. */
 int hm_adopt_told(struct hm_store *s, uint64_t parent, struct hm_bytes payload,
-                  struct hm_adopt *out)
+                  struct hm_heard *out_told, struct hm_adopt *out)
 {
     struct hm_cursor_at at;
     struct hm_heard told;
     int err = hm_heard_read(payload, &told);
 
     if (err == HM_OK) {
+        *out_told = told;
         err = hm_cursors_get(s, parent, HM_CURSOR_HEARD, &at);
     }
     if (err == HM_OK && at.timeline == told.timeline && at.position > told.position) {

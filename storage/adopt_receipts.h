@@ -4,6 +4,7 @@
 #ifndef HM_STORAGE_ADOPT_RECEIPTS_H
 #define HM_STORAGE_ADOPT_RECEIPTS_H
 
+#include "protocol/message.h"
 #include "storage/adopt.h"
 
 /* RECEIPT. out: what is newly receipted is added. */
@@ -14,7 +15,7 @@ int hm_adopt_at_centre(struct hm_store *s, uint64_t parent, struct hm_bytes payl
                        struct hm_arena *arena) HM_MUST_USE;
 /* TOLD. out->more when the parent was set back. */
 int hm_adopt_told(struct hm_store *s, uint64_t parent, struct hm_bytes payload,
-                  struct hm_adopt *out) HM_MUST_USE;
+                  struct hm_heard *out_told, struct hm_adopt *out) HM_MUST_USE;
 /* QUARANTINED: kept for the person who wrote it. */
 int hm_adopt_notice(struct hm_store *s, struct hm_bytes payload, struct hm_arena *arena,
                     struct hm_adopt *out) HM_MUST_USE;

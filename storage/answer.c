@@ -483,6 +483,9 @@ static int tell_heard(struct hm_answer *a, const struct hm_heard *asked)
     size_t count = 0;
     int err = hm_log_heard(a->s, &told.position);
 
+    if (err == HM_OK) {
+        err = hm_items_get_age(a->s, &told.items_timeline, &told.items_position);
+    }
     if (err == HM_OK && asked->timeline == told.timeline &&
         asked->position < told.position) {
         err =
@@ -497,8 +500,7 @@ static int tell_heard(struct hm_answer *a, const struct hm_heard *asked)
                   : hm_quarantine_each_of(a->s, logs[i].incarnation, 1,
                                           logs[i].count - 1, tell_refused, a);
     }
-    if (err == HM_OK &&
-        (asked->timeline != told.timeline || asked->position != told.position)) {
+    if (err == HM_OK && memcmp(asked, &told, sizeof told) != 0) {
         hm_heard_write(a->reply, HM_FRAME_TOLD, &told);
     }
     return err;

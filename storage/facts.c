@@ -7,9 +7,10 @@ enum { FACTS_MAX = 256, TOKENS_MAX = 100000 };
 
 /* Learnt anew by a sync, or never to be taken over. */
 static const char *const left_out[] = {
-    HM_META_TIMELINE,     HM_META_OFFER_LOGS,     HM_META_HEARD,
-    HM_META_CLOCK_OFFSET, HM_META_CLOCK_CHECKED,  HM_META_LAST_OK,
-    HM_META_RESTORED,     HM_META_TIMELINE_SINCE, HM_META_ITEMS_UP};
+    HM_META_TIMELINE,       HM_META_OFFER_LOGS,     HM_META_HEARD,
+    HM_META_CLOCK_OFFSET,   HM_META_CLOCK_CHECKED,  HM_META_LAST_OK,
+    HM_META_RESTORED,       HM_META_TIMELINE_SINCE, HM_META_ITEMS_UP,
+    HM_META_ITEMS_TIMELINE, HM_META_ITEMS_POSITION};
 
 bool hm_facts_is_kept(const char *name)
 {

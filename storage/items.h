@@ -111,6 +111,13 @@ int hm_items_prefixes(struct hm_store *s, hm_items_filter_fn filter, void *arg,
 int hm_items_write_up(struct hm_store *s, struct hm_bytes prefixes, size_t bytes_max,
                       struct hm_buf *buf) HM_MUST_USE;
 
+/* How far the items here go, by the feed of the centre that they came from, through
+ * hubs or not: 0, 0 when that is not known. Said by a parent, for the whole of its
+ * feed. */
+int hm_items_get_age(struct hm_store *s, uint64_t *out_timeline,
+                     uint64_t *out_position) HM_MUST_USE;
+int hm_items_set_age(struct hm_store *s, uint64_t timeline,
+                     uint64_t position) HM_MUST_USE;
 /* The feed of scope 0 at this node: its last position and that position's salt. */
 int hm_items_position(struct hm_store *s, uint64_t *out_position,
                       uint64_t *out_salt) HM_MUST_USE;

@@ -242,3 +242,34 @@ int hm_items_position(struct hm_store *s, uint64_t *out_position, uint64_t *out_
     }
     return err;
 }
+
+static int get_number(struct hm_store *s, const char *name, uint64_t *out)
+{
+    int64_t number = 0;
+    int err = hm_store_get_number(s, name, &number);
+
+    *out = (uint64_t)number;
+    return err == HM_NOTFOUND ? HM_OK : err;
+}
+
+int hm_items_get_age(struct hm_store *s, uint64_t *out_timeline, uint64_t *out_position)
+{
+    int err = get_number(s, HM_META_ITEMS_TIMELINE, out_timeline);
+
+    return err == HM_OK ? get_number(s, HM_META_ITEMS_POSITION, out_position) : err;
+}
+
+int hm_items_set_age(struct hm_store *s, uint64_t timeline, uint64_t position)
+{
+    uint64_t known = 0;
+    uint64_t at = 0;
+    int err = hm_items_get_age(s, &known, &at);
+
+    if (err != HM_OK || timeline == 0 || (known == timeline && at >= position)) {
+        return err;
+    }
+    err = hm_store_set_number(s, HM_META_ITEMS_TIMELINE, (int64_t)timeline);
+    return err == HM_OK
+               ? hm_store_set_number(s, HM_META_ITEMS_POSITION, (int64_t)position)
+               : err;
+}

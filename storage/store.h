@@ -106,9 +106,12 @@ int hm_store_set_bytes(struct hm_store *s, const char *name,
 #define HM_META_RESTORES "restores" /* number: histories that were begun here */
 #define HM_META_TIMELINE_SINCE                                                         \
     "timeline_since_ms" /* number: of one that was begun later than the first */
-#define HM_META_CLOCK_OFFSET  "clock_offset_ms"  /* number: parent's clock less ours */
-#define HM_META_CLOCK_CHECKED "clock_checked_ms" /* number: when, by our clock */
-#define HM_META_LAST_OK       "sync_last_ok_ms"  /* number */
+/* numbers: how far the items here go, by the centre's timeline and position */
+#define HM_META_ITEMS_TIMELINE "items_timeline"
+#define HM_META_ITEMS_POSITION "items_position"
+#define HM_META_CLOCK_OFFSET   "clock_offset_ms"  /* number: parent's clock less ours */
+#define HM_META_CLOCK_CHECKED  "clock_checked_ms" /* number: when, by our clock */
+#define HM_META_LAST_OK        "sync_last_ok_ms"  /* number */
 
 /* HM_NODE_NEW when nothing says otherwise. */
 int hm_store_role(struct hm_store *s, enum hm_node_role *out_role) HM_MUST_USE;

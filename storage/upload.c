@@ -369,7 +369,10 @@ static int write_heard(struct upload *u)
     }
     err = hm_cursors_get(u->s, u->parent, HM_CURSOR_HEARD, &at);
     if (err == HM_OK) {
-        heard = (struct hm_heard){at.timeline, at.position};
+        heard = (struct hm_heard){.timeline = at.timeline, .position = at.position};
+        err = hm_items_get_age(u->s, &heard.items_timeline, &heard.items_position);
+    }
+    if (err == HM_OK) {
         hm_heard_write(u->buf, HM_FRAME_HEARD, &heard);
         err = u->buf->err;
     }

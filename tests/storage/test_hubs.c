@@ -387,3 +387,38 @@ HM_TEST(upstreams_are_listed_and_used)
     hm_arena_deinit(&arena);
     hm_village_close(&v);
 }
+
+/* A person is new at the centre; a laptop hears it there, and then turns to a hub that
+ * has not: what the hub lacks is new, not withdrawn. */
+HM_TEST(a_hub_that_lags_takes_nothing_away)
+{
+    struct hm_store *s;
+    struct hm_user user = {
+        .name = "hoa", .full_name = "Hoa", .role = 1, .active = true};
+    struct hm_user found;
+    struct hm_arena arena;
+    uint32_t id = 0;
+
+    open_chain();
+    s = v.centre.node.store;
+    user.unit = v.commune;
+    (void)hm_village_sync(&v, a);
+    hm_village_join(&v, a, &v.centre);
+    CHECK_OK(hm_store_begin(s));
+    CHECK_OK(hm_people_add_user(s, &user, &id));
+    CHECK_OK(hm_store_end(s, HM_OK));
+    (void)hm_village_sync(&v, a);
+    hm_village_join(&v, a, lower);
+    for (int i = 0; i < 4; i++) {
+        (void)hm_village_exchange(&v, a, false, NULL);
+    }
+    hm_arena_init(&arena, ARENA_BYTES);
+    CHECK_OK(hm_people_get_user(a->node.store, id, &arena, &found));
+    hm_arena_deinit(&arena);
+
+    /* The hub hears it; what is withdrawn then is dropped as before. */
+    (void)hm_village_sync(&v, upper);
+    (void)hm_village_sync(&v, lower);
+    assert_true(hm_village_sync(&v, a).digest_equal);
+    hm_village_close(&v);
+}

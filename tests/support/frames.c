@@ -165,9 +165,11 @@ static int heard(const struct decoding *d, const struct hm_frame *frame)
     int err = hm_heard_read(frame->payload, &h);
 
     if (err == HM_OK) {
-        hm_buf_printf(d->dump, "%s timeline %" PRIu64 " position %" PRIu64 "\n",
+        hm_buf_printf(d->dump,
+                      "%s timeline %" PRIu64 " position %" PRIu64 " items %" PRIu64
+                      " at %" PRIu64 "\n",
                       frame->type == HM_FRAME_TOLD ? "told" : "heard", h.timeline,
-                      h.position);
+                      h.position, h.items_timeline, h.items_position);
         hm_heard_write(d->again, (enum hm_frame_type)frame->type, &h);
     }
     return err;
@@ -325,7 +327,10 @@ void hm_frames_request(struct hm_bytes segment, struct hm_buf *out)
         {.scope = 17}};
     const struct hm_hash_list hashes = {17, hm_bytes_of(prefixes, sizeof prefixes - 1)};
     const struct hm_want wants = {.hash = {0xb1, 0x0b}, .offset = 65536};
-    const struct hm_heard stands = {.timeline = 0xfeed, .position = 300};
+    const struct hm_heard stands = {.timeline = 0xfeed,
+                                    .position = 300,
+                                    .items_timeline = 0xfeed1,
+                                    .items_position = 17};
 
     hm_hello_write(out, &sender);
     hm_logs_write(out, offers, 2);
