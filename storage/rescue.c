@@ -25,12 +25,16 @@ struct work {
     bool others; /* own has also seen more of logs that are not closed */
 };
 
-static int is_own(struct hm_store *s, uint64_t incarnation, bool *out_own)
+/* Is the last change that was seen of an author in a log of this node, which goes up
+ * whole: its own, or one that a hub forwards? */
+static int is_sent(struct hm_store *s, const struct hm_vv_entry *seen, bool *out_sent,
+                   bool *out_own)
 {
     struct hm_log log = {.own = false};
-    int err = hm_log_get(s, incarnation, &log);
+    int err = hm_log_get(s, seen->author.incarnation, &log);
 
     *out_own = err == HM_OK && log.own;
+    *out_sent = err == HM_OK && (log.own || log.entries > seen->n);
     return err == HM_NOTFOUND ? HM_OK : err;
 }
 
@@ -44,14 +48,15 @@ static int look_at(struct work *w, const struct hm_vv_entry *seen)
     uint64_t theirs = seen_by(w->theirs, seen->author.incarnation);
     uint64_t entries = 0;
     bool closed = false;
+    bool sent = false;
     bool own = false;
     int err;
 
     if (seen->n <= theirs) {
         return HM_OK;
     }
-    err = is_own(w->r->s, seen->author.incarnation, &own);
-    if (err == HM_OK && !own) {
+    err = is_sent(w->r->s, seen, &sent, &own);
+    if (err == HM_OK && !sent) {
         err = hm_closed_get(w->r->s, seen->author.incarnation, &closed, &entries);
     }
     if (err != HM_OK || own) {
@@ -356,13 +361,14 @@ int hm_rescue_note(struct hm_store *s, const struct hm_household *own,
         struct hm_lost_log lost = {.incarnation = entry->author.incarnation,
                                    .device = entry->author.device,
                                    .entries = entry->n + 1};
-        bool own_log = false;
+        bool sent = false;
+        bool is_own;
 
         if (entry->n <= seen_by(theirs, lost.incarnation)) {
             continue;
         }
-        err = is_own(s, lost.incarnation, &own_log);
-        if (err == HM_OK && !own_log) {
+        err = is_sent(s, entry, &sent, &is_own);
+        if (err == HM_OK && !sent) {
             err = hm_claims_learn(s, &lost);
         }
     }

@@ -9,7 +9,7 @@
 
 enum { ARENA_BYTES = 64 * 1024 * 1024 };
 
-static const char *dot_text(const struct hm_dot *dot)
+const char *sim_dot_text(const struct hm_dot *dot)
 {
     static char texts[4][HM_ID_TEXT_MAX];
     static unsigned next;
@@ -19,9 +19,7 @@ static const char *dot_text(const struct hm_dot *dot)
     return text;
 }
 
-/* Runs a check inside a snapshot of a node. An error of the store is a finding: nothing
- * fails any more when checks run. */
-static void look(struct sim_node *n, int (*check)(struct sim_node *n))
+void sim_look(struct sim_node *n, int (*check)(struct sim_node *n))
 {
     int err = hm_store_begin_read(n->store);
 
@@ -33,284 +31,9 @@ static void look(struct sim_node *n, int (*check)(struct sim_node *n))
     }
 }
 
-/* -- While a season runs ---------------------------------------------------------- */
-
-static int check_cursors(struct sim_node *n)
-{
-    int err = HM_OK;
-
-    for (unsigned i = 0; i <= SIM_HAMLETS && err == HM_OK; i++) {
-        uint32_t scope = i == SIM_HAMLETS ? 0 : n->sim->hamlets[i];
-        struct sim_cursor *before = &n->cursors[i];
-        struct hm_cursor_at at = {0};
-
-        err = hm_cursors_get(n->store, n->sim->nodes[n->parent].device, scope, &at);
-        if (err == HM_OK && at.timeline == before->timeline &&
-            at.position < before->position && !n->sim->copied_back) {
-            sim_find(n->sim, SIM_ORACLE_CURSOR,
-                     "%s: the cursor of scope %u went from %llu to %llu", n->name,
-                     scope, (unsigned long long)before->position,
-                     (unsigned long long)at.position);
-        }
-        before->timeline = at.timeline;
-        before->position = at.position;
-        if (n->sim->calm && at.repair != HM_REPAIR_NONE) {
-            sim_find(n->sim, SIM_ORACLE_REPAIR,
-                     "%s: the digest of scope %u differs, and nothing has happened",
-                     n->name, scope);
-        }
-    }
-    return err;
-}
-
-/* What is on its way stays on the screen, whatever the parent says. */
-static int check_unsent(struct sim_node *n)
-{
-    const struct sim_model *model = &n->sim->model;
-    uint64_t incarnation = 0; /* that receipted is of */
-    uint64_t receipted = 0;
-    int err = HM_OK;
-
-    for (size_t i = 0; i < model->change_count && err == HM_OK; i++) {
-        const struct sim_change *change = &model->changes[i];
-        struct hm_household h;
-        struct hm_arena arena;
-
-        if (change->node != n->index || !change->answered ||
-            change->dot.n >= sim_fact(&n->own, change->dot.incarnation) ||
-            (n->rolled_back && change->excused)) { /* its number was given out again */
-            continue;
-        }
-        if (change->dot.incarnation != incarnation) {
-            unsigned level;
-
-            incarnation = change->dot.incarnation;
-            receipted = 0;
-            err = hm_log_receipt(n->store, n->sim->nodes[n->parent].device, incarnation,
-                                 &receipted, &level);
-        }
-        if (err != HM_OK || change->dot.n < receipted) {
-            continue;
-        }
-        hm_arena_init(&arena, ARENA_BYTES);
-        err = hm_households_load(n->store, &model->families[change->household].id,
-                                 &arena, &h);
-        if (err == HM_NOTFOUND ||
-            (err == HM_OK &&
-             hm_household_seen(&h, change->dot.incarnation) < change->dot.n)) {
-            sim_find(n->sim, SIM_ORACLE_UNSENT,
-                     "%s: change %s is unsent, and its own state has forgotten it",
-                     n->name, dot_text(&change->dot));
-            err = HM_OK;
-        }
-        hm_arena_deinit(&arena);
-    }
-    return err;
-}
-
-static int check_adopted(struct sim_node *n)
-{
-    int err = check_cursors(n);
-
-    return err == HM_OK ? check_unsent(n) : err;
-}
-
-void sim_check_adopted(struct sim_node *n)
-{
-    look(n, check_adopted);
-}
-
-/* Whether a change whose commit was cut came to the disk. */
-static int settle_unanswered(struct sim_node *n)
-{
-    struct sim_model *model = &n->sim->model;
-    int err = HM_OK;
-
-    for (size_t i = model->change_count; i-- > 0 && err == HM_OK;) {
-        struct sim_change *change = &model->changes[i];
-        struct hm_log log = {0};
-
-        if (change->node != n->index || change->answered || change->gone) {
-            continue;
-        }
-        err = hm_log_get(n->store, change->dot.incarnation, &log);
-        err = err == HM_NOTFOUND ? HM_OK : err;
-        if (log.entries > change->dot.n) {
-            change->answered = true;
-            sim_fact_raise(&n->own, change->dot.incarnation, change->dot.n + 1);
-        } else {
-            change->gone = true;
-        }
-    }
-    return err;
-}
-
-static int check_facts(struct sim_node *n, const struct sim_log_facts *facts,
-                       const char *what)
-{
-    int err = HM_OK;
-
-    for (size_t i = 0; i < facts->count && err == HM_OK; i++) {
-        const struct sim_log_fact *fact = &facts->facts[i];
-        struct hm_log log = {0};
-
-        err = hm_log_get(n->store, fact->incarnation, &log);
-        err = err == HM_NOTFOUND ? HM_OK : err;
-        if (err == HM_OK && log.entries < fact->entries && !n->rolled_back) {
-            sim_find(n->sim, SIM_ORACLE_DURABLE,
-                     "%s: %s %llu entries of log %016llx, its disk has %llu", n->name,
-                     what, (unsigned long long)fact->entries,
-                     (unsigned long long)fact->incarnation,
-                     (unsigned long long)log.entries);
-        }
-    }
-    return err;
-}
-
-static int check_promises(struct sim_node *n)
-{
-    int err = settle_unanswered(n);
-
-    if (err == HM_OK) {
-        err = check_facts(n, &n->own, "it answered");
-    }
-    return err == HM_OK ? check_facts(n, &n->receipts, "it receipted") : err;
-}
-
-void sim_check_promises(struct sim_node *n)
-{
-    look(n, check_promises);
-}
-
-/* -- Quiet ------------------------------------------------------------------------ */
-
-static bool takes_part(const struct sim_node *n)
+bool sim_takes_part(const struct sim_node *n)
 {
     return n->index != 0 && !n->destroyed && !n->revoked;
-}
-
-static int count_changes(void *arg, const struct hm_log *log)
-{
-    uint64_t *changes = arg;
-
-    *changes += log->entries == 0 ? 0 : log->entries - 1;
-    return HM_OK;
-}
-
-/* Nothing waits for its parent, and it was told that its own is at the centre. */
-static int is_told(struct sim_node *n, bool *out_told)
-{
-    struct hm_unsent unsent;
-    uint64_t own = 0;
-    int err = hm_log_unsent(n->store, n->sim->nodes[n->parent].device, &unsent);
-
-    if (err == HM_OK) {
-        err = hm_log_each_own(n->store, count_changes, &own);
-    }
-    *out_told = err == HM_OK && unsent.changes == 0 && unsent.at_centre == own;
-    return err;
-}
-
-static int compare_scopes(struct sim_node *n, bool *out_equal)
-{
-    struct hm_store *centre = n->sim->nodes[0].store;
-    struct hm_arena arena;
-    uint32_t *scopes = NULL;
-    size_t count = 0;
-    int err;
-
-    *out_equal = false;
-    hm_arena_init(&arena, ARENA_BYTES);
-    err = hm_upload_scopes(n->store, &arena, &scopes, &count);
-    if (err == HM_OK) {
-        err = is_told(n, out_equal);
-    }
-    for (size_t i = 0; i < count && err == HM_OK; i++) {
-        struct hm_feed_state here;
-        struct hm_feed_state there;
-
-        err = hm_feeds_get(n->store, scopes[i], &here);
-        if (err == HM_OK) {
-            err = hm_feeds_get(centre, scopes[i], &there);
-        }
-        *out_equal =
-            *out_equal && err == HM_OK && hm_hash_equal(&here.digest, &there.digest);
-    }
-    hm_arena_deinit(&arena);
-    return err;
-}
-
-/* Both stores are read, so both hold a snapshot. */
-static bool is_done(struct sim_node *n)
-{
-    struct sim_node *centre = &n->sim->nodes[0];
-    bool equal = false;
-    int err = hm_store_begin_read(centre->store);
-
-    if (err == HM_OK) {
-        err = hm_store_begin_read(n->store);
-        if (err == HM_OK) {
-            err = hm_store_end(n->store, compare_scopes(n, &equal));
-        }
-        err = hm_store_end(centre->store, err);
-    }
-    return err == HM_OK && equal && n->digest_equal;
-}
-
-bool sim_check_quiet(struct sim *sim)
-{
-    if (!sim_node_runs(&sim->nodes[0])) {
-        return false;
-    }
-    for (unsigned i = 1; i < sim->node_count; i++) {
-        const struct sim_node *n = &sim->nodes[i];
-
-        if (takes_part(n) && (!sim_node_runs(n) || n->exchange != 0)) {
-            return false;
-        }
-    }
-    for (unsigned i = 1; i < sim->node_count; i++) {
-        if (takes_part(&sim->nodes[i]) && !is_done(&sim->nodes[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void sim_check_noise(struct sim *sim)
-{
-    for (unsigned i = 0; i < sim->node_count; i++) {
-        struct sim_node *n = &sim->nodes[i];
-
-        if (i == 0 ? !sim_node_runs(n) : takes_part(n) && !sim_node_runs(n)) {
-            sim_find(sim, SIM_ORACLE_LIVENESS, "%s does not run at the end", n->name);
-            return;
-        }
-    }
-    for (unsigned i = 1; i < sim->node_count; i++) {
-        struct sim_node *n = &sim->nodes[i];
-        struct hm_unsent unsent = {0};
-
-        if (!takes_part(n) || is_done(n)) {
-            continue;
-        }
-        if (hm_store_begin_read(n->store) == HM_OK) {
-            int err = hm_store_end(
-                n->store,
-                hm_log_unsent(n->store, sim->nodes[n->parent].device, &unsent));
-
-            SIM_MUST(err == HM_OK);
-        }
-        sim_find(sim, unsent.changes > 0 ? SIM_ORACLE_LIVENESS : SIM_ORACLE_DIGEST,
-                 "%s: three days after the faults: %llu changes unsent, %llu at the "
-                 "centre, state %s, the last exchange was %s",
-                 n->name, (unsigned long long)unsent.changes,
-                 (unsigned long long)unsent.at_centre,
-                 hm_upsync_state_name(n->upsync.state),
-                 n->digest_equal ? "equal" : "not equal");
-        return;
-    }
-    sim_find(sim, SIM_ORACLE_LIVENESS, "an exchange does not end");
 }
 
 /* -- The end ---------------------------------------------------------------------- */
@@ -385,7 +108,7 @@ static int include(struct sim_node *centre, struct sim_change *change)
         if (!change->excused && !author->revoked && !author->destroyed) {
             sim_find(sim, SIM_ORACLE_LOST,
                      "change %s of %s was answered, and another took its number",
-                     dot_text(&change->dot), author->name);
+                     sim_dot_text(&change->dot), author->name);
         }
         return HM_OK;
     }
@@ -394,7 +117,7 @@ static int include(struct sim_node *centre, struct sim_change *change)
         if (!change->excused && !author->revoked && !author->destroyed) {
             sim_find(sim, SIM_ORACLE_LOST,
                      "change %s of %s was answered and never reached the centre",
-                     dot_text(&change->dot), author->name);
+                     sim_dot_text(&change->dot), author->name);
         }
         return HM_OK;
     }
@@ -404,12 +127,12 @@ static int include(struct sim_node *centre, struct sim_change *change)
     }
     if (change->forbidden && change->included) {
         sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was not refused",
-                 dot_text(&change->dot), author->name);
+                 sim_dot_text(&change->dot), author->name);
     }
     if (err == HM_OK && verdict != HM_OK && !author->excused && !change->forbidden &&
         !sim_check_may_be_disabled(author, change)) {
         sim_find(sim, SIM_ORACLE_QUARANTINE, "change %s of %s was refused: %s",
-                 dot_text(&change->dot), author->name, hm_err_name(verdict));
+                 sim_dot_text(&change->dot), author->name, hm_err_name(verdict));
     }
     return err;
 }
@@ -447,18 +170,18 @@ static void check_writes(struct sim *sim, const struct sim_family *family,
             sim_find(sim, SIM_ORACLE_LOST,
                      "field %u of %s, written by %s of %s: nobody who saw it replaced "
                      "it, and it is gone",
-                     write->field, dot_text((const struct hm_dot *)&family->id),
-                     dot_text(&change->dot), sim->nodes[change->node].name);
+                     write->field, sim_dot_text((const struct hm_dot *)&family->id),
+                     sim_dot_text(&change->dot), sim->nodes[change->node].name);
         } else if (fate == SIM_FATE_DEAD && sibling != NULL) {
             sim_find(sim, SIM_ORACLE_RISEN,
                      "field %u of %s, written by %s: it was replaced, and lives",
-                     write->field, dot_text((const struct hm_dot *)&family->id),
-                     dot_text(&change->dot));
+                     write->field, sim_dot_text((const struct hm_dot *)&family->id),
+                     sim_dot_text(&change->dot));
         } else if (sibling != NULL && sim_model_value(sibling->value) != write->value) {
             sim_find(sim, SIM_ORACLE_INVENTED,
                      "field %u of %s has another value than %s wrote", write->field,
-                     dot_text((const struct hm_dot *)&family->id),
-                     dot_text(&change->dot));
+                     sim_dot_text((const struct hm_dot *)&family->id),
+                     sim_dot_text(&change->dot));
         }
     }
 }
@@ -477,8 +200,9 @@ static void check_invented(struct sim *sim, const struct sim_family *family,
                                        &cell->siblings[k].dot) == NULL) {
                     sim_find(sim, SIM_ORACLE_INVENTED,
                              "field %u of %s holds a value of %s that nobody wrote",
-                             cell->field, dot_text((const struct hm_dot *)&family->id),
-                             dot_text(&cell->siblings[k].dot));
+                             cell->field,
+                             sim_dot_text((const struct hm_dot *)&family->id),
+                             sim_dot_text(&cell->siblings[k].dot));
                 }
             }
         }
@@ -578,7 +302,7 @@ static int check_fold(struct sim_node *centre, const struct hm_household_row *ro
     if (err == HM_OK && !hm_bytes_equal(hm_buf_bytes(&bytes), row->state)) {
         sim_find(centre->sim, SIM_ORACLE_FOLD,
                  "the centre's state of %s is not the fold of its log",
-                 dot_text((const struct hm_dot *)&row->id));
+                 sim_dot_text((const struct hm_dot *)&row->id));
     }
     hm_buf_deinit(&bytes);
     hm_arena_deinit(&arena);
@@ -823,20 +547,20 @@ static void check_conflicts(struct sim_node *n)
 
 void sim_check_end(struct sim *sim)
 {
-    look(&sim->nodes[0], check_centre);
+    sim_look(&sim->nodes[0], check_centre);
     for (unsigned i = 0; i < sim->node_count && sim->oracle == SIM_ORACLE_NONE; i++) {
         struct sim_node *n = &sim->nodes[i];
 
         if (n->destroyed) {
             continue;
         }
-        look(n, check_digests);
-        look(n, check_logs);
-        look(n, sim_check_facts);
+        sim_look(n, check_digests);
+        sim_look(n, check_logs);
+        sim_look(n, sim_check_facts);
         check_conflicts(n);
-        if (takes_part(n)) {
+        if (sim_takes_part(n)) {
             check_receipts(sim, n);
-            look(n, sim_check_leftover);
+            sim_look(n, sim_check_leftover);
         }
     }
 }

@@ -281,6 +281,9 @@ static int check_heard(struct sim_node *n, const struct sim_family *family)
     const struct sim *sim = n->sim;
     int err = HM_OK;
 
+    if (n->unsteady) {
+        return HM_OK; /* it may not have held the household when that was replaced */
+    }
     for (size_t i = 0; i < family->write_count && err == HM_OK; i++) {
         const struct sim_write *write = &family->writes[i];
         const struct sim_change *change = &sim->model.changes[write->change];

@@ -304,7 +304,14 @@ int sim_alarms_check(struct sim_node *centre);
 /* hostile.c */
 void sim_hostile(struct sim *sim, uint64_t param);
 
-/* check.c: at the end, when all is quiet. */
+/* check.c: of four calls, the texts stand at once. */
+const char *sim_dot_text(const struct hm_dot *dot);
+/* Runs a check inside a snapshot of a node. An error of the store is a finding: nothing
+ * fails any more when checks run. */
+void sim_look(struct sim_node *n, int (*check)(struct sim_node *n));
+/* Whether a node must be done and equal at the end. */
+bool sim_takes_part(const struct sim_node *n);
+/* At the end, when all is quiet. */
 void sim_check_end(struct sim *sim);
 /* check_lost.c: at the end, inside a snapshot; a change that the centre holds, and what
  * is left of hamlets that a laptop does not hold any more. */
@@ -314,7 +321,7 @@ int sim_check_leftover(struct sim_node *n);
 /* May the change have been refused since its user had no account any more? */
 bool sim_check_may_be_disabled(const struct sim_node *author,
                                const struct sim_change *change);
-/* check.c: after each adopted reply of a node. */
+/* check_running.c: after each adopted reply of a node. */
 void sim_check_adopted(struct sim_node *n);
 /* What a node that has just started must hold. */
 void sim_check_promises(struct sim_node *n);

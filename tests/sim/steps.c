@@ -257,6 +257,7 @@ static void assign_commune(struct sim_node *n, uint64_t param)
     (void)param;
     if (!n->revoked && sim_node_runs(&n->sim->nodes[0])) {
         (void)administer(n, reassign_work, &units);
+        n->unsteady = true;
         sim_tell(n->sim, n, "is assigned the whole commune");
     }
 }
