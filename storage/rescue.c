@@ -7,6 +7,7 @@
 #include "storage/closed.h"
 #include "storage/households.h"
 #include "storage/log.h"
+#include "storage/upstreams.h"
 
 enum { IDS_BYTES_MAX = 64 * 1024 * 1024 };
 
@@ -351,11 +352,26 @@ int hm_rescue_household(struct hm_rescue *r, struct hm_household *own,
     return rescue(&w);
 }
 
+/* Others' changes were heard of from this parent alone: it has had them. */
+static int has_one_parent(struct hm_store *s, struct hm_arena *arena, bool *out_one)
+{
+    struct hm_upstream_known *known = NULL;
+    size_t count = 0;
+    int err = hm_upstreams_list(s, arena, &known, &count);
+
+    *out_one = count <= 1;
+    return err;
+}
+
 int hm_rescue_note(struct hm_store *s, const struct hm_household *own,
                    const struct hm_household *theirs)
 {
-    int err = HM_OK;
+    bool one = false;
+    int err = has_one_parent(s, own->arena, &one);
 
+    if (!one) {
+        return err;
+    }
     for (size_t i = 0; i < own->vv_count && err == HM_OK; i++) {
         const struct hm_vv_entry *entry = &own->vv[i];
         struct hm_lost_log lost = {.incarnation = entry->author.incarnation,

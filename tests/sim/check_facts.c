@@ -281,8 +281,10 @@ static int check_heard(struct sim_node *n, const struct sim_family *family)
     const struct sim *sim = n->sim;
     int err = HM_OK;
 
-    if (n->unsteady) {
-        return HM_OK; /* it may not have held the household when that was replaced */
+    if (n->unsteady || sim->plan->shape.hubs > 0) {
+        /* It may not have held the household when that was replaced, or not all parents
+         * may have told of it in between. */
+        return HM_OK;
     }
     for (size_t i = 0; i < family->write_count && err == HM_OK; i++) {
         const struct sim_write *write = &family->writes[i];

@@ -39,8 +39,8 @@ static void check_revoked(struct sim *sim, const struct sim_change *change, int 
     bool before = change->at_ms + CLOCK_ERROR_MS < author->revoked_at_ms;
     bool since = change->at_ms > author->revoked_at_ms + CLOCK_ERROR_MS;
 
-    if (!author->revoked || author->clock_lied || sim->nodes[0].clock_lied ||
-        change->forbidden) {
+    if (!author->revoked || author->revoked_perhaps || author->clock_lied ||
+        sim->nodes[0].clock_lied || change->forbidden) {
         return;
     }
     if (before && verdict == HM_REVOKED) {

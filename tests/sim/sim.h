@@ -91,6 +91,7 @@ struct sim_node {
     bool destroyed;
     bool revoked;
     uint64_t revoked_at_ms;
+    bool revoked_perhaps;    /* the centre died in it */
     uint32_t user;           /* who works at it beside its operator; 0: nobody */
     uint64_t disabled_at_ms; /* that account; 0: never */
     bool clock_lied;         /* at any time: when it wrote what can't be told */

@@ -162,12 +162,14 @@ static int reassign_work(struct sim_node *n, void *arg)
 
 static void revoke(struct sim_node *n, uint64_t param)
 {
+    bool known;
+
     (void)param;
     if (n->revoked || !sim_node_runs(&n->sim->nodes[0])) {
         return;
     }
     /* If the centre dies in it, nobody knows whether it was done: it counts as done. */
-    (void)administer(n, revoke_work, NULL);
+    known = administer(n, revoke_work, NULL);
     sim_tell(n->sim, n, "is revoked");
     n->sim->was_hostile = true; /* what it still sends belongs into quarantine */
     for (unsigned i = 1; i < n->sim->node_count; i++) {
@@ -176,6 +178,7 @@ static void revoke(struct sim_node *n, uint64_t param)
         if (other->device == n->device) {
             other->revoked = true;
             other->revoked_at_ms = n->sim->now_ms;
+            other->revoked_perhaps = !known;
             other->unsteady = true;
             other->excused = true;
             excuse_all(other);
