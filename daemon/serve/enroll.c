@@ -442,6 +442,7 @@ static void on_looked(struct hm_store_job *job)
     } else if (e->goes_on && !is_refused(e)) {
         submit(e, HM_STORE_WRITE, keep, on_kept);
     } else {
+        e->goes_on = false;
         ask(e);
     }
 }

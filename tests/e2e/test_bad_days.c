@@ -236,12 +236,12 @@ HM_TEST(a_poison_change_is_first_in_the_queue)
                      E2E_DONE);
     (void)e2e_sync(commune.a);
     e2e_pause(commune.a);
+    (void)e2e_ok(commune.centre, "user", "disable", "lan", NULL);
     poison = e2e_str(e2e_ok_input(commune.a, e2e_field_save(id, "phone", "0907000001"),
                                   "--as", "lan", "household", "put", NULL),
                      "change");
     (void)e2e_set(commune.a, id, "note", "sau đó");
     new_id = e2e_add(commune.a, E2E_HAMLET_A, "Phạm Văn Sau", 3);
-    (void)e2e_ok(commune.centre, "user", "disable", "lan", NULL);
     e2e_resume(commune.a);
     (void)e2e_sync(commune.a);
 
