@@ -59,9 +59,9 @@ static void waiting_village(struct hm_world *w)
     (void)hm_village_add(v, "a", 1);
     CHECK_OK(hm_act_admin(w, 1));
     CHECK_OK(hm_act_assign(w, 1, 7));
-    hm_test_node_close(&v->laptops[0].node);
     hm_forms_close(v->laptops[0].forms);
     v->laptops[0].forms = NULL;
+    hm_test_node_close(&v->laptops[0].node);
 }
 
 /* A laptop with changes that its centre will refuse, between others. */
