@@ -69,8 +69,8 @@ static void check_disabled(struct sim *sim, const struct sim_change *change,
 {
     const struct sim_node *author = &sim->nodes[change->node];
 
-    if (change->by_user && author->disabled_at_ms != 0 && !author->clock_lied &&
-        !sim->nodes[0].clock_lied && verdict == HM_OK &&
+    if (change->by_user && author->disabled_at_ms != 0 && !author->disabled_perhaps &&
+        !author->clock_lied && !sim->nodes[0].clock_lied && verdict == HM_OK &&
         change->at_ms > author->disabled_at_ms + CLOCK_ERROR_MS) {
         sim_find(
             sim, SIM_ORACLE_QUARANTINE,

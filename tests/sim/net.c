@@ -155,6 +155,31 @@ static void fail_later(struct sim_node *n, int err, uint64_t after_ms,
     send_message(n->sim, &nothing);
 }
 
+/* In a segment, which its author signs: it may flip in any node's memory or on any
+ * disk. The rest of a request comes and goes within one TLS connection. */
+static void flip_bit(struct sim_node *n, struct sim_message *m, struct hm_rng *rng)
+{
+    struct hm_reader r = {.left = hm_buf_bytes(&m->bytes)};
+    struct hm_bytes segment = {0};
+    struct hm_frame frame;
+    uint64_t bit;
+
+    for (uint64_t seen = 0; hm_frame_read(&r, &frame);) {
+        if (frame.type == HM_FRAME_SEGMENT && hm_rng_below(rng, ++seen) == 0) {
+            segment = frame.payload;
+        }
+    }
+    if (segment.len == 0) {
+        return;
+    }
+    n->sim->was_hostile = true;
+    n->sim->flipped = true;
+    n->sim->calm = false;
+    bit = hm_rng_below(rng, 8 * (uint64_t)segment.len);
+    m->bytes.data[(size_t)(segment.data - m->bytes.data) + bit / 8] ^=
+        (uint8_t)(1U << bit % 8);
+}
+
 /* Another key than the pinned one: nothing was sent. Its wish is nobody's. */
 static void meet_stranger(struct sim_node *n)
 {
@@ -193,15 +218,9 @@ static bool suffer(struct sim_node *n, struct sim_message *m, uint64_t param)
     case NET_REPLY_CUT:
         m->cut_reply = true;
         break;
-    case NET_REQUEST_FLIPPED: {
-        uint64_t bit = hm_rng_below(&rng, 8 * (uint64_t)m->bytes.len);
-
-        n->sim->was_hostile = true;
-        n->sim->flipped = true;
-        n->sim->calm = false;
-        m->bytes.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    case NET_REQUEST_FLIPPED:
+        flip_bit(n, m, &rng);
         break;
-    }
     case NET_PORTAL:
         m->portal = true;
         break;

@@ -176,6 +176,10 @@ static void keep_to_theme(struct making *m)
         {SIM_HIGHER, THEME_PEOPLE},     {SIM_DISABLE, THEME_PEOPLE},
     };
 
+    if (m->theme == THEME_RESTORES) { /* an image has other hours than its laptop */
+        m->wants[SIM_WINDOW] = false;
+        m->wants[SIM_COST] = false;
+    }
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
         if (owned[i].theme != m->theme) {
             m->wants[owned[i].kind] = false;

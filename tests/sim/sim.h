@@ -94,6 +94,7 @@ struct sim_node {
     bool revoked_perhaps;    /* the centre died in it */
     uint32_t user;           /* who works at it beside its operator; 0: nobody */
     uint64_t disabled_at_ms; /* that account; 0: never */
+    bool disabled_perhaps;   /* the centre died in it */
     bool clock_lied;         /* at any time: when it wrote what can't be told */
     bool excused; /* its changes may be refused: it was revoked, or its twin was */
     uint8_t public_key[HM_PUBLIC_KEY_BYTES];

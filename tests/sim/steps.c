@@ -273,11 +273,13 @@ static int disable_work(struct sim_node *n, void *arg)
 
 static void disable(struct sim_node *n, uint64_t param)
 {
+    bool known;
+
     (void)param;
     if (n->user == 0 || n->disabled_at_ms != 0 || !sim_node_runs(&n->sim->nodes[0])) {
         return;
     }
-    (void)administer(n, disable_work, NULL); /* as in revoke() */
+    known = administer(n, disable_work, NULL); /* as in revoke() */
     sim_tell(n->sim, n, "the account of its user is closed");
     n->sim->was_hostile = true; /* what that one still writes belongs into quarantine */
     for (unsigned i = 1; i < n->sim->node_count; i++) {
@@ -285,6 +287,7 @@ static void disable(struct sim_node *n, uint64_t param)
 
         if (other->user == n->user) {
             other->disabled_at_ms = n->sim->now_ms;
+            other->disabled_perhaps = !known;
         }
     }
 }
